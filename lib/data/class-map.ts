@@ -1,0 +1,72 @@
+/** Class maps: a model's classes as a named subset of a larger set, and labels as indices into that subset. */
+import { invariant, StillhouseError } from '../base/errors.ts';
+
+/** A subset of classes in the order of a model's outputs. */
+export interface ClassSubset {
+  /** Index in the parent's class list, for every output. */
+  readonly classIds: Int32Array;
+  readonly classNames: string[];
+}
+
+/**
+ * Looks classes up by name or by number in the parent's list; the order asked for is the order of the outputs.
+ *
+ * @param field names the list in errors, e.g. `students[0].classes`.
+ * @throws StillhouseError INVALID_ARGUMENT for an empty list, a class that the parent lacks, or one that is named twice.
+ */
+export function resolveClasses(
+  classes: readonly (string | number)[],
+  parentClassNames: readonly string[],
+  field: string,
+): ClassSubset {
+  if (classes.length === 0) throw new StillhouseError('INVALID_ARGUMENT', `${field} names no class`, { field });
+  const classIds: number[] = [];
+  for (const [index, wanted] of classes.entries()) {
+    const at = `${field}[${index}]`;
+    const id = typeof wanted === 'number' ? wanted : parentClassNames.indexOf(wanted);
+    if (!Number.isInteger(id) || parentClassNames[id] === undefined) {
+      throw new StillhouseError('INVALID_ARGUMENT', `${at} is ${JSON.stringify(wanted)}, which is not a class`, {
+        field: at,
+        hint: `the classes are 0 to ${parentClassNames.length - 1}: ${parentClassNames.join(', ')}`,
+      });
+    }
+    if (classIds.includes(id)) {
+      throw new StillhouseError('INVALID_ARGUMENT', `${at} names the class ${parentClassNames[id]} a second time`, {
+        field: at,
+      });
+    }
+    classIds.push(id);
+  }
+  return { classIds: Int32Array.from(classIds), classNames: classIds.map((id) => parentClassNames[id] as string) };
+}
+
+/**
+ * The samples whose class is in the subset, in the order given.
+ *
+ * @param labels class in the parent of every sample of the data set, by id.
+ */
+export function restrictToClasses(
+  ids: Uint32Array,
+  labels: ArrayLike<number>,
+  classIds: ArrayLike<number>,
+): Uint32Array {
+  const wanted = new Set(Array.from(classIds));
+  return ids.filter((id) => wanted.has(labels[id] as number));
+}
+
+/**
+ * Labels within the subset: [ids], each an index into `classIds`. Every sample's class must be in the subset; use
+ * `restrictToClasses` first.
+ */
+export function remapLabels(
+  ids: ArrayLike<number>,
+  labels: ArrayLike<number>,
+  classIds: ArrayLike<number>,
+): Int32Array {
+  const outputOf = new Map(Array.from(classIds, (classId, output) => [classId, output]));
+  return Int32Array.from(ids, (id) => {
+    const output = outputOf.get(labels[id] as number);
+    invariant(output !== undefined, `the class of sample ${id} is in the subset`);
+    return output;
+  });
+}

@@ -1,0 +1,130 @@
+/** The main thread's end of the compute thread. Calls run in the order in which they are made. */
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { type ErrorCode, StillhouseError } from '../base/errors.ts';
+import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest } from './compute-protocol.ts';
+import { slotNames } from './optimizer.ts';
+import type { MicroBatch, ProgramSpec } from './step-program.ts';
+
+interface Waiting {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: StillhouseError) => void;
+}
+
+/** Starts in a second or two: TensorFlow is loaded in the thread. Set `configureEngine` before. */
+export class Compute {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #ids = 0;
+  #programs = 0;
+  #ended: StillhouseError | undefined;
+
+  constructor() {
+    const extension = extname(new URL(import.meta.url).pathname);
+    const entry = new URL(`./compute-thread${extension}`, import.meta.url);
+    this.#worker = new Worker(entry, extension === '.ts' ? { execArgv: ['--import=tsx'] } : {});
+    this.#worker.on('message', (reply: ComputeReply) => this.#settle(reply));
+    this.#worker.on('error', (error) => this.#end(engineFailure(error)));
+    this.#worker.on('exit', () => this.#end(new StillhouseError('CANCELLED', 'the compute thread has ended')));
+  }
+
+  /** @throws FAILED_PRECONDITION when TensorFlow cannot be loaded */
+  fingerprint(): Promise<string> {
+    return this.call('fingerprint', {});
+  }
+
+  /** Compiles a program in the thread. @throws what the program's compilation throws */
+  async open(spec: ProgramSpec): Promise<Program> {
+    const program = this.#programs++;
+    const { vectorSize } = await this.call('open', { program, spec });
+    return new Program(this, program, spec, vectorSize);
+  }
+
+  call<Call extends ComputeCall>(
+    call: Call,
+    args: ComputeCalls[Call]['arguments'],
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<ComputeCalls[Call]['result']> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    return new Promise((resolve, reject) => {
+      const id = this.#ids++;
+      this.#waiting.set(id, { resolve: resolve as (result: unknown) => void, reject });
+      const request: ComputeRequest = { id, call, arguments: args };
+      this.#worker.postMessage(request, transfer);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #settle({ id, result, failure }: ComputeReply): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (failure === undefined) waiting?.resolve(result);
+    else waiting?.reject(new StillhouseError(failure.code as ErrorCode, failure.message, { cause: failure.stack }));
+  }
+
+  #end(error: StillhouseError): void {
+    this.#ended ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#ended);
+    this.#waiting.clear();
+  }
+}
+
+function engineFailure(error: unknown): StillhouseError {
+  const text = error instanceof Error ? (error.message.split('\n')[0] as string) : String(error);
+  return new StillhouseError('FAILED_PRECONDITION', `the TensorFlow engine cannot be loaded: ${text}`, {
+    hint: 'run "npm run setup"; it builds the engine again',
+    cause: error,
+  });
+}
+
+/** A compiled program in the compute thread. */
+export class Program {
+  readonly spec: ProgramSpec;
+  readonly vectorSize: number;
+  readonly #compute: Compute;
+  readonly #program: number;
+
+  constructor(compute: Compute, program: number, spec: ProgramSpec, vectorSize: number) {
+    this.#compute = compute;
+    this.#program = program;
+    this.spec = spec;
+    this.vectorSize = vectorSize;
+  }
+
+  /** Names of the optimizer's state vectors. */
+  get slots(): readonly string[] {
+    return this.spec.training === null ? [] : slotNames(this.spec.training.optimizer);
+  }
+
+  /** See `StepProgram.write`. The values are copied. */
+  async write(name: string, values: Float32Array): Promise<void> {
+    await this.#compute.call('write', { program: this.#program, name, values });
+  }
+
+  /** See `StepProgram.read`. */
+  read(name: string): Promise<Float32Array> {
+    return this.#compute.call('read', { program: this.#program, name });
+  }
+
+  /** See `StepProgram.sums`. The images are handed over: the caller's array is empty afterwards. */
+  sums(batch: MicroBatch): Promise<Float32Array> {
+    return this.#compute.call('sums', { program: this.#program, batch }, [batch.images.buffer as ArrayBuffer]);
+  }
+
+  /** See `StepProgram.apply`. */
+  async apply(mean: Float32Array, step: number): Promise<void> {
+    await this.#compute.call('apply', { program: this.#program, mean, step });
+  }
+
+  /** See `StepProgram.predict`. The images are handed over. */
+  predict(images: Float32Array, count: number): Promise<Float32Array> {
+    return this.#compute.call('predict', { program: this.#program, images, count }, [images.buffer as ArrayBuffer]);
+  }
+
+  async close(): Promise<void> {
+    await this.#compute.call('close', { program: this.#program });
+  }
+}

@@ -1,0 +1,42 @@
+/** A stored model, loaded for inference in the compute thread. */
+import type { ModelManifest } from '../model/artefact.ts';
+import { describeModel, importTensors, type ModelSpec } from '../model/parameters.ts';
+import type { Predictor } from '../model/predictor.ts';
+import type { NamedTensors } from '../model/safetensors.ts';
+import { architectureNamed } from '../model/zoo.ts';
+import type { Compute, Program } from './compute.ts';
+
+/** Batch sizes that are compiled: a single image, a few, many. */
+const BATCH_SIZES = [1, 8, 32, 64];
+
+/** @throws NOT_FOUND for an unknown architecture; INVALID_ARGUMENT naming a tensor that does not fit it */
+export async function openModel(
+  compute: Compute,
+  manifest: ModelManifest,
+  tensors: NamedTensors,
+  predictBatchSizes: readonly number[] = BATCH_SIZES,
+): Promise<Program> {
+  const model: ModelSpec = describeModel(
+    architectureNamed(manifest.architecture.name),
+    manifest.input,
+    manifest.classNames.length,
+  );
+  const { parameters, statistics } = importTensors(model, tensors);
+  const { mean, std } = manifest.preprocessing;
+  const program = await compute.open({ model, preprocessing: { mean, std }, training: null, predictBatchSizes });
+  await program.write('parameters', parameters);
+  await program.write('statistics', statistics);
+  return program;
+}
+
+export async function createPredictor(
+  manifest: ModelManifest,
+  tensors: NamedTensors,
+  { compute }: { readonly compute: Compute },
+): Promise<Predictor> {
+  const program = await openModel(compute, manifest, tensors);
+  return {
+    predict: (images, count) => program.predict(images, count),
+    close: () => program.close(),
+  };
+}

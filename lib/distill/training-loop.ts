@@ -1,0 +1,155 @@
+/**
+ * The training loop of one worker: for every step, the sums of its lanes' micro-batches, their average over all workers,
+ * one optimizer update. Where averages and teacher logits come from is behind ports.
+ */
+import { monotonicMs } from '../base/clock.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { epochOrder, laneBatch, stepsPerEpoch } from '../data/lanes.ts';
+import { applyViews } from '../data/views.ts';
+import type { Program } from './compute.ts';
+
+/** What makes up every step of a job, whoever computes it. */
+export interface TrainingPlan {
+  /** The samples to train on. */
+  readonly ids: Uint32Array;
+  /** Class number within the model, by sample id of the data set. */
+  readonly labelOf: (id: number) => number;
+  readonly seed: number;
+  readonly lanes: number;
+  readonly microBatch: number;
+  readonly epochs: number;
+  readonly views: { readonly flip: boolean; readonly shift: number };
+}
+
+export function totalSteps(plan: TrainingPlan): number {
+  return plan.epochs * stepsPerEpoch(plan.ids.length, plan.lanes, plan.microBatch);
+}
+
+/** The sums of one lane's micro-batch, [vectorSize of the program]. */
+export interface LaneSums {
+  readonly lane: number;
+  readonly samples: number;
+  readonly values: Float32Array;
+}
+
+export interface Averager {
+  /** The mean over the global batch of the step, once all workers have given their sums. Steps come in order. */
+  average(step: number, sums: readonly LaneSums[]): Promise<Float32Array>;
+}
+
+export interface LogitsSource {
+  /** Teacher logits of one lane's micro-batch, [ids, classes of the student]. */
+  logits(request: LogitsRequest): Promise<Float32Array>;
+}
+
+export interface LogitsRequest {
+  readonly step: number;
+  readonly lane: number;
+  readonly ids: Uint32Array;
+  readonly epoch: number;
+}
+
+export interface Commit {
+  readonly step: number;
+  /** Over the global batch, before the step's update. */
+  readonly loss: number;
+  readonly accuracy: number;
+  /** Samples of the worker's own lanes. */
+  readonly ownSamples: number;
+  /** Of those, how many had teacher logits. */
+  readonly teacherSamples: number;
+  readonly teacherWaitMs: number;
+  readonly averagingWaitMs: number;
+}
+
+export interface TrainingRun {
+  readonly program: Program;
+  readonly dataset: Dataset;
+  readonly plan: TrainingPlan;
+  /** The worker's block of lanes. */
+  readonly firstLane: number;
+  readonly lanes: number;
+  readonly averager: Averager;
+  /** Null when the loss needs no teacher. */
+  readonly teacher: LogitsSource | null;
+  readonly signal: AbortSignal;
+  readonly onCommit: (commit: Commit) => void;
+}
+
+/** Steps whose logits are asked for ahead of the one that is computed. */
+const LOOKAHEAD_STEPS = 4;
+
+interface LanePreparation {
+  readonly lane: number;
+  readonly ids: Uint32Array;
+  readonly epoch: number;
+  readonly logits: Promise<Float32Array> | null;
+}
+
+/** Trains from the program's present state to the plan's end. Rejects with the signal's reason when aborted. */
+export async function runTraining(run: TrainingRun): Promise<void> {
+  const steps = totalSteps(run.plan);
+  const prepare = preparation(run);
+  const ahead: LanePreparation[][] = [];
+  for (let step = 0; step < steps; step++) {
+    run.signal.throwIfAborted();
+    while (ahead.length <= LOOKAHEAD_STEPS && step + ahead.length < steps) ahead.push(prepare(step + ahead.length));
+    await commitStep(run, step, ahead.shift() as LanePreparation[]);
+  }
+}
+
+/** Chooses a step's samples and asks the teacher for their logits. */
+function preparation({ plan, firstLane, lanes, teacher }: TrainingRun): (step: number) => LanePreparation[] {
+  const perEpoch = stepsPerEpoch(plan.ids.length, plan.lanes, plan.microBatch);
+  let epoch = -1;
+  let order = new Uint32Array(0);
+  return (step) => {
+    if (Math.floor(step / perEpoch) !== epoch) {
+      epoch = Math.floor(step / perEpoch);
+      order = epochOrder(plan.ids, plan.seed, epoch) as Uint32Array<ArrayBuffer>;
+    }
+    return Array.from({ length: lanes }, (_, index) => {
+      const lane = firstLane + index;
+      const ids = laneBatch(order, plan.lanes, lane, plan.microBatch, step % perEpoch);
+      const logits = teacher === null || ids.length === 0 ? null : teacher.logits({ step, lane, ids, epoch });
+      // A failure surfaces when its step awaits it; until then it must not count as unhandled.
+      logits?.catch(() => undefined);
+      return { lane, ids, epoch, logits };
+    });
+  };
+}
+
+async function commitStep(run: TrainingRun, step: number, prepared: readonly LanePreparation[]): Promise<void> {
+  const { program, averager, onCommit } = run;
+  let teacherWaitMs = 0;
+  const laneSums: Promise<LaneSums>[] = [];
+  for (const preparation of prepared) {
+    const waitFrom = monotonicMs();
+    const logits = await preparation.logits;
+    teacherWaitMs += monotonicMs() - waitFrom;
+    laneSums.push(sumsOfLane(run, preparation, logits));
+  }
+  const sums = await Promise.all(laneSums);
+  const waitFrom = monotonicMs();
+  const mean = await averager.average(step, sums);
+  const averagingWaitMs = monotonicMs() - waitFrom;
+  const loss = mean.at(-2) as number;
+  const accuracy = mean.at(-1) as number;
+  await program.apply(mean, step);
+  const ownSamples = prepared.reduce((total, { ids }) => total + ids.length, 0);
+  const teacherSamples = run.teacher === null ? 0 : ownSamples;
+  onCommit({ step, loss, accuracy, ownSamples, teacherSamples, teacherWaitMs, averagingWaitMs });
+}
+
+async function sumsOfLane(
+  { program, dataset, plan }: TrainingRun,
+  { lane, ids, epoch }: LanePreparation,
+  teacherLogits: Float32Array | null,
+): Promise<LaneSums> {
+  if (ids.length === 0) return { lane, samples: 0, values: new Float32Array(program.vectorSize) };
+  const images = dataset.readImages(ids);
+  applyViews(images, ids, dataset.image, { seed: plan.seed, epoch, ...plan.views });
+  const labels = Int32Array.from(ids, plan.labelOf);
+  const values = await program.sums({ count: ids.length, images, labels, teacherLogits });
+  return { lane, samples: ids.length, values };
+}

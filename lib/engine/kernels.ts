@@ -1,0 +1,135 @@
+/**
+ * Operations for which TensorFlow has one kernel and tfjs several, with their gradients. They trace like everything else.
+ */
+import { type Binding, backend, type OpAttribute, type Tensor, tf } from './tf.ts';
+
+const attributeOf = (name: string, type: number, value: unknown): OpAttribute => ({ name, type, value });
+
+function floatType(binding: Binding): OpAttribute {
+  return attributeOf('T', binding.TF_ATTR_TYPE, binding.TF_FLOAT);
+}
+
+/** max(x, 0) with the kernel ReluGrad. */
+export const relu: (x: Tensor) => Tensor = tf.customGrad((...args: unknown[]) => {
+  const [x, save] = args as [Tensor, (saved: Tensor[]) => void];
+  const engine = backend();
+  const types = [floatType(engine.binding)];
+  const y = engine.executeSingleOutput('Relu', types, [x]);
+  save([y]);
+  return {
+    value: y,
+    gradFunc: (dy: Tensor, saved: Tensor[]) =>
+      backend().executeSingleOutput('ReluGrad', types, [dy, saved[0] as Tensor]),
+  };
+}) as (x: Tensor) => Tensor;
+
+/** x + bias over the last axis, with the kernels BiasAdd and BiasAddGrad. */
+export const biasAdd: (x: Tensor, bias: Tensor) => Tensor = tf.customGrad((...args: unknown[]) => {
+  const [x, bias] = args as [Tensor, Tensor];
+  const engine = backend();
+  const attributes = [floatType(engine.binding), attributeOf('data_format', engine.binding.TF_ATTR_STRING, 'NHWC')];
+  return {
+    value: engine.executeSingleOutput('BiasAdd', attributes, [x, bias]),
+    gradFunc: (dy: Tensor) => [dy, backend().executeSingleOutput('BiasAddGrad', attributes, [dy])],
+  };
+}) as (x: Tensor, bias: Tensor) => Tensor;
+
+export interface BatchNormResult {
+  readonly y: Tensor;
+  /** Mean over batch, height and width, [channels]. */
+  readonly mean: Tensor;
+  /** Variance over batch, height and width with Bessel's correction, [channels]. */
+  readonly variance: Tensor;
+}
+
+function batchNormAttributes(binding: Binding, epsilon: number, training: boolean): OpAttribute[] {
+  return [
+    floatType(binding),
+    attributeOf('U', binding.TF_ATTR_TYPE, binding.TF_FLOAT),
+    attributeOf('epsilon', binding.TF_ATTR_FLOAT, epsilon),
+    attributeOf('is_training', binding.TF_ATTR_BOOL, training),
+    attributeOf('data_format', binding.TF_ATTR_STRING, 'NHWC'),
+  ];
+}
+
+/**
+ * Batch normalisation over the batch's own statistics (Ioffe and Szegedy 2015), by FusedBatchNormV3.
+ * The gradient flows to x, scale and offset; the statistics leave beside the value and carry none.
+ * @param x [batch, height, width, channels]
+ */
+export function batchNormTraining(x: Tensor, scale: Tensor, offset: Tensor, epsilon: number): BatchNormResult {
+  const statistics: Tensor[] = [];
+  const normalise = tf.customGrad((...args: unknown[]) => {
+    const [input, gamma, beta, save] = args as [Tensor, Tensor, Tensor, (saved: Tensor[]) => void];
+    const engine = backend();
+    const attributes = batchNormAttributes(engine.binding, epsilon, true);
+    const empty = tf.tensor1d([], 'float32');
+    const outputs = engine.executeMultipleOutputs(
+      'FusedBatchNormV3',
+      attributes,
+      [input, gamma, beta, empty, empty],
+      6,
+    );
+    const [y, mean, variance, reserve1, reserve2, reserve3] = outputs as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    save([input, gamma, reserve1, reserve2, reserve3]);
+    statistics.push(tf.keep(mean), tf.keep(variance));
+    return {
+      value: y,
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        backend()
+          .executeMultipleOutputs('FusedBatchNormGradV3', attributes, [dy, ...saved], 5)
+          .slice(0, 3),
+    };
+  }) as (x: Tensor, scale: Tensor, offset: Tensor) => Tensor;
+  const y = normalise(x, scale, offset);
+  const [mean, variance] = statistics as [Tensor, Tensor];
+  return { y, mean, variance };
+}
+
+/** Batch normalisation over given statistics, as a served model does it. */
+export function batchNormInference(
+  x: Tensor,
+  scale: Tensor,
+  offset: Tensor,
+  mean: Tensor,
+  variance: Tensor,
+  epsilon: number,
+): Tensor {
+  const engine = backend();
+  const attributes = batchNormAttributes(engine.binding, epsilon, false);
+  const outputs = engine.executeMultipleOutputs('FusedBatchNormV3', attributes, [x, scale, offset, mean, variance], 6);
+  return outputs[0] as Tensor;
+}
+
+/**
+ * Cross-entropy of softmax(logits) against given probabilities, [batch], by SoftmaxCrossEntropyWithLogits. The gradient
+ * flows to the logits only.
+ * @param logits [batch, classes]
+ * @param probabilities [batch, classes], rows sum to 1
+ */
+export function softmaxCrossEntropy(logits: Tensor, probabilities: Tensor): Tensor {
+  const compute = tf.customGrad((...args: unknown[]) => {
+    const [z, save] = args as [Tensor, (saved: Tensor[]) => void];
+    const engine = backend();
+    const attributes = [floatType(engine.binding)];
+    const [loss, slope] = engine.executeMultipleOutputs(
+      'SoftmaxCrossEntropyWithLogits',
+      attributes,
+      [z, probabilities],
+      2,
+    ) as [Tensor, Tensor];
+    save([slope]);
+    return {
+      value: loss,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(tf.reshape(dy, [dy.size, 1]), saved[0] as Tensor),
+    };
+  }) as (z: Tensor) => Tensor;
+  return compute(logits);
+}
