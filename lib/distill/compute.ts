@@ -20,9 +20,7 @@ export class Compute {
   #ended: StillhouseError | undefined;
 
   constructor() {
-    const extension = extname(new URL(import.meta.url).pathname);
-    const entry = new URL(`./compute-thread${extension}`, import.meta.url);
-    this.#worker = new Worker(entry, extension === '.ts' ? { execArgv: ['--import=tsx'] } : {});
+    this.#worker = new Worker(threadEntry());
     this.#worker.on('message', (reply: ComputeReply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(engineFailure(error)));
     this.#worker.on('exit', () => this.#end(new StillhouseError('CANCELLED', 'the compute thread has ended')));
@@ -70,6 +68,16 @@ export class Compute {
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
   }
+}
+
+/** The thread's module. Where TypeScript is run from its sources, a thread has to register the loader for itself. */
+function threadEntry(): URL {
+  const extension = extname(new URL(import.meta.url).pathname);
+  const entry = new URL(`./compute-thread${extension}`, import.meta.url);
+  if (extension !== '.ts') return entry;
+  const loader = import.meta.resolve('tsx/esm/api');
+  const code = `import { register } from '${loader}'; register(); await import('${entry.href}');`;
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }
 
 function engineFailure(error: unknown): StillhouseError {

@@ -1,0 +1,26 @@
+// Original file: proto/stillhouse/v1/coordinator.proto
+
+export const PhaseKind = {
+  PHASE_KIND_UNSPECIFIED: 'PHASE_KIND_UNSPECIFIED',
+  PHASE_KIND_TRAIN_TEACHER: 'PHASE_KIND_TRAIN_TEACHER',
+  PHASE_KIND_DISTIL: 'PHASE_KIND_DISTIL',
+  PHASE_KIND_CONTROL: 'PHASE_KIND_CONTROL',
+  PHASE_KIND_PUBLISH: 'PHASE_KIND_PUBLISH',
+  PHASE_KIND_EVALUATE_ROUTE: 'PHASE_KIND_EVALUATE_ROUTE',
+} as const;
+
+export type PhaseKind =
+  | 'PHASE_KIND_UNSPECIFIED'
+  | 0
+  | 'PHASE_KIND_TRAIN_TEACHER'
+  | 1
+  | 'PHASE_KIND_DISTIL'
+  | 2
+  | 'PHASE_KIND_CONTROL'
+  | 3
+  | 'PHASE_KIND_PUBLISH'
+  | 4
+  | 'PHASE_KIND_EVALUATE_ROUTE'
+  | 5
+
+export type PhaseKind__Output = typeof PhaseKind[keyof typeof PhaseKind]

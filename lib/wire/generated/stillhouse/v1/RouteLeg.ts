@@ -1,0 +1,14 @@
+// Original file: proto/stillhouse/v1/coordinator.proto
+
+
+export interface RouteLeg {
+  'specialist'?: (string);
+  'modelDigest'?: (string);
+  'classIds'?: (number)[];
+}
+
+export interface RouteLeg__Output {
+  'specialist': (string);
+  'modelDigest': (string);
+  'classIds': (number)[];
+}

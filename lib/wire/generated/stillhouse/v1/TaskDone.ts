@@ -1,0 +1,21 @@
+// Original file: proto/stillhouse/v1/workers.proto
+
+import type { TaskProgress as _stillhouse_v1_TaskProgress, TaskProgress__Output as _stillhouse_v1_TaskProgress__Output } from '../../stillhouse/v1/TaskProgress.ts';
+
+export interface TaskDone {
+  'taskId'?: (string);
+  'last'?: (_stillhouse_v1_TaskProgress | null);
+  'modelDigest'?: (string);
+  'manifestJson'?: (string);
+  'correct'?: (number);
+  'evaluatedImages'?: (number);
+}
+
+export interface TaskDone__Output {
+  'taskId': (string);
+  'last': (_stillhouse_v1_TaskProgress__Output | null);
+  'modelDigest': (string);
+  'manifestJson': (string);
+  'correct': (number);
+  'evaluatedImages': (number);
+}

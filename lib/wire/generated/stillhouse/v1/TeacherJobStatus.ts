@@ -1,0 +1,22 @@
+// Original file: proto/stillhouse/v1/teacher.proto
+
+
+export interface TeacherJobStatus {
+  'jobId'?: (string);
+  'modelDigest'?: (string);
+  'samplesServed'?: (number);
+  'samplesRepeated'?: (number);
+  'batchesServed'?: (number);
+  'bytesSent'?: (number | string);
+  'computeMs'?: (number | string);
+}
+
+export interface TeacherJobStatus__Output {
+  'jobId': (string);
+  'modelDigest': (string);
+  'samplesServed': (number);
+  'samplesRepeated': (number);
+  'batchesServed': (number);
+  'bytesSent': (number);
+  'computeMs': (number);
+}

@@ -1,0 +1,32 @@
+// Original file: proto/stillhouse/v1/coordinator.proto
+
+
+export interface WorkerShare {
+  'workerId'?: (string);
+  'firstLane'?: (number);
+  'lanes'?: (number);
+  'stepsCommitted'?: (number);
+  'samplesCommitted'?: (number);
+  'gradientBytesSent'?: (number | string);
+  'gradientBytesReceived'?: (number | string);
+  'teacherSamples'?: (number);
+  'weightsDigest'?: (string);
+  'teacherWaitMs'?: (number | string);
+  'averagingWaitMs'?: (number | string);
+  'pid'?: (number);
+}
+
+export interface WorkerShare__Output {
+  'workerId': (string);
+  'firstLane': (number);
+  'lanes': (number);
+  'stepsCommitted': (number);
+  'samplesCommitted': (number);
+  'gradientBytesSent': (number);
+  'gradientBytesReceived': (number);
+  'teacherSamples': (number);
+  'weightsDigest': (string);
+  'teacherWaitMs': (number);
+  'averagingWaitMs': (number);
+  'pid': (number);
+}

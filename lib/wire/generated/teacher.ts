@@ -1,0 +1,38 @@
+import type * as grpc from '@grpc/grpc-js';
+import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
+
+import type { GetTeacherStatusRequest as _stillhouse_v1_GetTeacherStatusRequest, GetTeacherStatusRequest__Output as _stillhouse_v1_GetTeacherStatusRequest__Output } from './stillhouse/v1/GetTeacherStatusRequest.ts';
+import type { LabelBatch as _stillhouse_v1_LabelBatch, LabelBatch__Output as _stillhouse_v1_LabelBatch__Output } from './stillhouse/v1/LabelBatch.ts';
+import type { Logits as _stillhouse_v1_Logits, Logits__Output as _stillhouse_v1_Logits__Output } from './stillhouse/v1/Logits.ts';
+import type { LogitsKey as _stillhouse_v1_LogitsKey, LogitsKey__Output as _stillhouse_v1_LogitsKey__Output } from './stillhouse/v1/LogitsKey.ts';
+import type { LogitsReply as _stillhouse_v1_LogitsReply, LogitsReply__Output as _stillhouse_v1_LogitsReply__Output } from './stillhouse/v1/LogitsReply.ts';
+import type { LogitsRequest as _stillhouse_v1_LogitsRequest, LogitsRequest__Output as _stillhouse_v1_LogitsRequest__Output } from './stillhouse/v1/LogitsRequest.ts';
+import type { Open as _stillhouse_v1_Open, Open__Output as _stillhouse_v1_Open__Output } from './stillhouse/v1/Open.ts';
+import type { Opened as _stillhouse_v1_Opened, Opened__Output as _stillhouse_v1_Opened__Output } from './stillhouse/v1/Opened.ts';
+import type { TeacherClient as _stillhouse_v1_TeacherClient, TeacherDefinition as _stillhouse_v1_TeacherDefinition } from './stillhouse/v1/Teacher.ts';
+import type { TeacherJobStatus as _stillhouse_v1_TeacherJobStatus, TeacherJobStatus__Output as _stillhouse_v1_TeacherJobStatus__Output } from './stillhouse/v1/TeacherJobStatus.ts';
+import type { TeacherStatus as _stillhouse_v1_TeacherStatus, TeacherStatus__Output as _stillhouse_v1_TeacherStatus__Output } from './stillhouse/v1/TeacherStatus.ts';
+
+type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
+  new(...args: ConstructorParameters<Constructor>): Subtype;
+};
+
+export interface ProtoGrpcType {
+  stillhouse: {
+    v1: {
+      GetTeacherStatusRequest: MessageTypeDefinition<_stillhouse_v1_GetTeacherStatusRequest, _stillhouse_v1_GetTeacherStatusRequest__Output>
+      LabelBatch: MessageTypeDefinition<_stillhouse_v1_LabelBatch, _stillhouse_v1_LabelBatch__Output>
+      Logits: MessageTypeDefinition<_stillhouse_v1_Logits, _stillhouse_v1_Logits__Output>
+      LogitsEncoding: EnumTypeDefinition
+      LogitsKey: MessageTypeDefinition<_stillhouse_v1_LogitsKey, _stillhouse_v1_LogitsKey__Output>
+      LogitsReply: MessageTypeDefinition<_stillhouse_v1_LogitsReply, _stillhouse_v1_LogitsReply__Output>
+      LogitsRequest: MessageTypeDefinition<_stillhouse_v1_LogitsRequest, _stillhouse_v1_LogitsRequest__Output>
+      Open: MessageTypeDefinition<_stillhouse_v1_Open, _stillhouse_v1_Open__Output>
+      Opened: MessageTypeDefinition<_stillhouse_v1_Opened, _stillhouse_v1_Opened__Output>
+      Teacher: SubtypeConstructor<typeof grpc.Client, _stillhouse_v1_TeacherClient> & { service: _stillhouse_v1_TeacherDefinition }
+      TeacherJobStatus: MessageTypeDefinition<_stillhouse_v1_TeacherJobStatus, _stillhouse_v1_TeacherJobStatus__Output>
+      TeacherStatus: MessageTypeDefinition<_stillhouse_v1_TeacherStatus, _stillhouse_v1_TeacherStatus__Output>
+    }
+  }
+}
+

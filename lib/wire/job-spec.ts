@@ -1,0 +1,149 @@
+/**
+ * What a job is, with all defaults filled in: the one form in which the coordinator and the workers see it. `job-file.ts`
+ * makes it from what people write.
+ */
+
+export interface JobSpec {
+  readonly apiVersion: 'stillhouse/v1';
+  readonly kind: 'Job';
+  /** A label: lower-case letters, digits, `-`; at most 63. Published models are named `<job name>/<student name>`. */
+  readonly name: string;
+  /** 32 bits; everything random in the job follows from it. */
+  readonly seed: number;
+  readonly data: DataSpec;
+  /** Exactly one, for now. */
+  readonly teachers: readonly TeacherSpec[];
+  /** At least one; names are unique, also against the teachers'. */
+  readonly students: readonly StudentSpec[];
+  readonly distill: DistillSpec;
+  readonly train: TrainSpec;
+  readonly averaging: AveragingSpec;
+  readonly evaluate: EvaluateSpec;
+  /** No settings yet. */
+  readonly calibrate: EmptySpec;
+  /** No settings yet. */
+  readonly gate: EmptySpec;
+  readonly publish: PublishSpec;
+  readonly limits: LimitsSpec;
+}
+
+export type EmptySpec = Readonly<Record<string, never>>;
+
+export interface DataSpec {
+  /** Name of a data set under the data root, or a path to its folder. */
+  readonly dataset: string;
+  /** Training images, drawn by the seed; absent: all that `calibrate` leaves. */
+  readonly train?: number | undefined;
+  /** Images cut from the training split for calibration and for the choice of checkpoints. */
+  readonly calibrate: number;
+  /** Test images, drawn by the seed; absent: all. */
+  readonly test?: number | undefined;
+  readonly views: ViewsSpec;
+}
+
+/** Augmentation, the same pixels for teacher and student. */
+export interface ViewsSpec {
+  /** Mirror half of the images left to right. */
+  readonly flip: boolean;
+  /** Largest shift in pixels, each way, 0..16. */
+  readonly shift: number;
+}
+
+export interface TeacherSpec {
+  readonly name: string;
+  /** An architecture of the zoo. */
+  readonly arch: string;
+  readonly train: TrainSpec;
+}
+
+export interface StudentSpec {
+  readonly name: string;
+  /** An architecture of the zoo. */
+  readonly arch: string;
+  /** Class names, or ids in the data set, in the order of the student's outputs; absent: all classes. */
+  readonly classes?: readonly (string | number)[] | undefined;
+}
+
+export interface DistillSpec {
+  /** The total is the sum of weight x term, each term a mean over the batch. */
+  readonly loss: readonly LossTerm[];
+  /** Softens both sides of `kl`, which is T²·KL. */
+  readonly temperature: number;
+}
+
+export interface LossTerm {
+  readonly type: LossType;
+  readonly weight: number;
+}
+
+export type LossType = 'cross-entropy' | 'kl' | 'mse-logits';
+
+export interface TrainSpec {
+  /** Micro-batches per step; the global batch is lanes x microBatch, whatever the number of workers. */
+  readonly lanes: number;
+  /** Images per lane and step. */
+  readonly microBatch: number;
+  readonly epochs: number;
+  readonly optimizer: OptimizerSpec;
+}
+
+export type OptimizerSpec = AdamSpec | SgdSpec;
+
+export interface AdamSpec extends OptimizerCommon {
+  readonly type: 'adam';
+}
+
+export interface SgdSpec extends OptimizerCommon {
+  readonly type: 'sgd';
+  readonly momentum: number;
+  readonly nesterov: boolean;
+}
+
+export interface OptimizerCommon {
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  readonly schedule: ScheduleSpec;
+}
+
+/** How the learning rate moves after `warmupSteps` steps of linear growth. */
+export type ScheduleSpec =
+  | { readonly type: 'constant'; readonly warmupSteps: number }
+  | { readonly type: 'cosine'; readonly warmupSteps: number }
+  | {
+      readonly type: 'step';
+      readonly warmupSteps: number;
+      /** The rate is multiplied by `factor` after every so many steps. */
+      readonly everySteps: number;
+      readonly factor: number;
+    };
+
+export interface AveragingSpec {
+  /** Student-workers that train one student together; at most `train.lanes`. */
+  readonly workers: number;
+  /** Largest payload of one message on the bus. */
+  readonly chunkKiB: number;
+  /** A missing part is asked for again after this long. */
+  readonly stallTimeoutMs: number;
+}
+
+export interface EvaluateSpec {
+  /** Train every student once more without the teacher, to compare with. */
+  readonly control: boolean;
+  /** Test images sent through the router at the end; absent: all of them. */
+  readonly routeImages?: number | undefined;
+}
+
+export interface PublishSpec {
+  /** The model name under which the router serves the students. */
+  readonly route: string;
+  readonly rule: 'max-softmax';
+}
+
+export interface LimitsSpec {
+  /** How long the job waits for workers before it fails. */
+  readonly workerWaitSeconds: number;
+  /** The job fails when it has run for longer; absent: no limit. */
+  readonly deadlineMinutes?: number | undefined;
+  /** What `--quick` changes: paths in this file and the values they take. */
+  readonly quick: Readonly<Record<string, unknown>>;
+}

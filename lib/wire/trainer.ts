@@ -1,0 +1,55 @@
+/** A model in training in this process: opened at its seeded start, trained, evaluated, stored. */
+import { bytesOf, sha256 } from '../base/digest.ts';
+import { storeModel } from '../checkpoint/models.ts';
+import type { ObjectStore } from '../checkpoint/store.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { Compute, Program } from '../distill/compute.ts';
+import { type Evaluation, evaluate } from '../distill/evaluate.ts';
+import { encodeArtefact } from '../model/artefact.ts';
+import { exportTensors, initialParameters, initialStatistics } from '../model/parameters.ts';
+import { type ModelPlan, manifestOf } from './job-plan.ts';
+import type { JobSpec } from './job-spec.ts';
+
+/** Compiles the plan's step and writes the state that every worker starts from. */
+export async function openTraining(compute: Compute, plan: ModelPlan): Promise<Program> {
+  const program = await compute.open(plan.program);
+  const { model } = plan.program;
+  await program.write('parameters', initialParameters(model, plan.initialSeed));
+  await program.write('statistics', initialStatistics(model));
+  for (const slot of program.slots) await program.write(slot, new Float32Array(model.parameterCount));
+  return program;
+}
+
+/** Of weights and moving statistics: equal on all workers that trained together. */
+export async function weightsDigest(program: Program): Promise<string> {
+  return sha256(bytesOf(await program.read('parameters')), bytesOf(await program.read('statistics')));
+}
+
+export interface StoredModel {
+  readonly digest: string;
+  readonly manifestJson: string;
+  readonly evaluation: Evaluation;
+}
+
+export interface StoreRequest {
+  readonly program: Program;
+  readonly plan: ModelPlan;
+  readonly dataset: Dataset;
+  readonly job: JobSpec;
+  readonly jobId: string;
+  /** Digest of the teacher's artefact, or null. */
+  readonly teacher: string | null;
+  readonly objects: ObjectStore;
+  readonly signal: AbortSignal;
+}
+
+/** Evaluates the trained model on the test split and writes its artefact to the object store. */
+export async function evaluateAndStore(request: StoreRequest): Promise<StoredModel> {
+  const { program, plan, dataset, job, jobId, teacher, objects, signal } = request;
+  const evaluation = await evaluate(program, dataset, plan.testIds, plan.labelOf, signal);
+  const testAccuracy = evaluation.evaluated === 0 ? 0 : evaluation.correct / evaluation.evaluated;
+  const tensors = exportTensors(plan.program.model, await program.read('parameters'), await program.read('statistics'));
+  const artefact = encodeArtefact(manifestOf(jobId, job, dataset, plan, { teacher, testAccuracy }), tensors);
+  const digest = await storeModel(objects, artefact);
+  return { digest, manifestJson: new TextDecoder().decode(artefact.manifestBytes), evaluation };
+}

@@ -1,0 +1,143 @@
+/** What teacher-workers and student-workers have in common: connections, the compute thread, data sets, heartbeats. */
+import { availableParallelism, hostname } from 'node:os';
+import { join } from 'node:path';
+import { StillhouseError } from '../base/errors.ts';
+import type { ProcessContext } from '../base/process.ts';
+import { uniqueId } from '../base/random.ts';
+import type { Settings } from '../base/settings.ts';
+import type { ObjectStore } from '../checkpoint/store.ts';
+import { type Dataset, openDataset } from '../data/dataset.ts';
+import { Compute } from '../distill/compute.ts';
+import { configureEngine } from '../engine/environment.ts';
+import type { StartTask__Output } from './generated/stillhouse/v1/StartTask.ts';
+import { type Heart, startHeartbeat } from './heartbeat.ts';
+import { jobSpecFromJson } from './job-file.ts';
+import type { JobSpec } from './job-spec.ts';
+import { connectNats, type Nats } from './nats.ts';
+import type { Role } from './records.ts';
+
+/** Where a service binds and how others reach it. */
+export interface ListenSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly healthPort: number;
+  /** Host that others are told. */
+  readonly advertise: string;
+}
+
+export function listenSettings(settings: Settings): ListenSettings {
+  const host = settings.text('STILLHOUSE_HOST', '0.0.0.0');
+  const range = { min: 0, max: 65_535 };
+  return {
+    host,
+    port: settings.integer('STILLHOUSE_PORT', 0, range),
+    healthPort: settings.integer('STILLHOUSE_HEALTH_PORT', 0, range),
+    advertise: settings.text('STILLHOUSE_ADVERTISE', host === '0.0.0.0' ? hostname() : host),
+  };
+}
+
+/** The folder of data sets. */
+export function dataRoot(settings: Settings): string {
+  const home = settings.text('HOME', '/root');
+  const cache = settings.text(
+    'STILLHOUSE_CACHE',
+    join(settings.text('XDG_CACHE_HOME', join(home, '.cache')), 'stillhouse'),
+  );
+  return settings.text('STILLHOUSE_DATA', join(cache, 'data'));
+}
+
+/** Sets the engine's threads; once per process, before the compute thread starts. */
+export function startCompute(settings: Settings): Compute {
+  const threads = settings.integer('STILLHOUSE_THREADS', 1, { min: 1, max: Math.max(1, availableParallelism() * 4) });
+  configureEngine({ intraOpThreads: threads, interOpThreads: 1 });
+  return new Compute();
+}
+
+export class WorkerProcess {
+  readonly id: string;
+  readonly role: Role;
+  readonly nats: Nats;
+  readonly objects: ObjectStore;
+  readonly compute: Compute;
+  readonly fingerprint: string;
+  /** What the worker is doing, told by its heartbeats. */
+  activity = 'idle';
+  /** Its business address; empty for roles that serve none. */
+  address = '';
+  modelDigests: string[] = [];
+  readonly #context: ProcessContext;
+  readonly #datasets = new Map<string, Promise<Dataset>>();
+  #heart: Heart | undefined;
+
+  /** @throws UNAVAILABLE without NATS; FAILED_PRECONDITION when TensorFlow cannot be loaded */
+  static async open(context: ProcessContext, role: Role): Promise<WorkerProcess> {
+    const { settings, logger } = context;
+    const id = settings.text('STILLHOUSE_WORKER_ID', uniqueId(role));
+    const servers = settings.required('NATS_URL', 'the address of nats-server, nats://host:port');
+    const compute = startCompute(settings);
+    const [nats, fingerprint] = await Promise.all([connectNats({ servers, name: id, logger }), compute.fingerprint()]);
+    return new WorkerProcess(context, { id, role, nats, objects: await nats.objects(), compute, fingerprint });
+  }
+
+  private constructor(
+    context: ProcessContext,
+    parts: Pick<WorkerProcess, 'id' | 'role' | 'nats' | 'objects' | 'compute' | 'fingerprint'>,
+  ) {
+    this.#context = context;
+    this.id = parts.id;
+    this.role = parts.role;
+    this.nats = parts.nats;
+    this.objects = parts.objects;
+    this.compute = parts.compute;
+    this.fingerprint = parts.fingerprint;
+  }
+
+  startHeartbeat(): void {
+    this.#heart = startHeartbeat(this.nats.bus, () => ({
+      id: this.id,
+      role: this.role,
+      address: this.address,
+      activity: this.activity,
+      pid: process.pid,
+      modelDigests: this.modelDigests,
+    }));
+  }
+
+  /** Tells at once what the worker does now. */
+  doing(activity: string): void {
+    this.activity = activity;
+    this.#heart?.beat();
+  }
+
+  /**
+   * The job of a task and its data set, opened once per process.
+   * @throws FAILED_PRECONDITION when the data set is not here, or another than the coordinator's
+   */
+  async jobOf(start: StartTask__Output): Promise<{ job: JobSpec; dataset: Dataset }> {
+    const job = jobSpecFromJson(start.jobJson);
+    const name = job.data.dataset;
+    let opening = this.#datasets.get(name);
+    if (opening === undefined) {
+      opening = openDataset(dataRoot(this.#context.settings), name);
+      this.#datasets.set(name, opening);
+      // A data set that is put in place later is found by the next task.
+      opening.catch(() => this.#datasets.delete(name));
+    }
+    const dataset = await opening;
+    if (dataset.digest !== start.datasetDigest) {
+      throw new StillhouseError(
+        'FAILED_PRECONDITION',
+        `the data set ${name} is ${dataset.digest} on worker ${this.id}, but the job is about ${start.datasetDigest}`,
+        { field: 'data.dataset', hint: 'put the same data set in place on every worker' },
+      );
+    }
+    return { job, dataset };
+  }
+
+  async close(): Promise<void> {
+    this.#heart?.stop();
+    await this.nats.close();
+    await this.compute.close();
+    for (const opening of this.#datasets.values()) await (await opening).close();
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * A worker's end of Workers.Attend: stays attached to the coordinator, runs the task that it sends, one at a time.
+ *
+ * A lost stream aborts the task, because the coordinator counts it as failed; then the worker attaches again, waiting
+ * longer from try to try.
+ */
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { monotonicMs, sleep } from '../base/clock.ts';
+import { StillhouseError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { CoordinatorMessage__Output } from './generated/stillhouse/v1/CoordinatorMessage.ts';
+import type { Hello } from './generated/stillhouse/v1/Hello.ts';
+import type { StartTask__Output } from './generated/stillhouse/v1/StartTask.ts';
+import type { WorkerMessage } from './generated/stillhouse/v1/WorkerMessage.ts';
+import { dial, type RpcClient } from './grpc-dial.ts';
+import { fromStatus } from './grpc-status.ts';
+import { type RunTask, TaskRunner } from './task-runner.ts';
+
+export type { RunTask, TaskContext, TaskProgressFields, TaskReadyFields, TaskResult } from './task-runner.ts';
+
+export interface AttendOptions {
+  /** The coordinator's address, `host:port`. */
+  readonly coordinator: string;
+  readonly hello: Hello;
+  readonly logger: Logger;
+  /** Ends the session: the task is aborted and the stream closed. */
+  readonly signal: AbortSignal;
+  readonly runTask: RunTask;
+  /** Called whenever the coordinator has welcomed this worker. */
+  readonly onWelcome?: (heartbeatIntervalMs: number) => void;
+}
+
+const BACKOFF_MIN_MS = 200;
+const BACKOFF_MAX_MS = 3_000;
+/** A stream that stood this long starts the waiting anew. */
+const STABLE_MS = 5_000;
+
+/** Resolves when the signal is aborted and the last task has settled; rejects on a Hello that is refused as invalid. */
+export async function attend(options: AttendOptions): Promise<void> {
+  const { logger, signal } = options;
+  const client = dial('Workers', options.coordinator);
+  const epoch = { highest: 0 };
+  let backoffMs = BACKOFF_MIN_MS;
+  try {
+    while (!signal.aborted) {
+      const startedMs = monotonicMs();
+      const reason = await attendOnce(client, options, epoch);
+      if (signal.aborted) return;
+      // Trying again cannot help against these.
+      if (reason.code === 'INVALID_ARGUMENT' || reason.code === 'UNIMPLEMENTED') throw reason;
+      if (monotonicMs() - startedMs > STABLE_MS) backoffMs = BACKOFF_MIN_MS;
+      logger.warn(
+        { coordinator: options.coordinator, reason: reason.message, backoffMs },
+        'not attached; trying again',
+      );
+      await sleep(backoffMs, signal).catch(() => undefined);
+      backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
+    }
+  } finally {
+    client.close();
+  }
+}
+
+/** One stream, from Hello to its end; resolves to why it ended, after its task has settled. */
+async function attendOnce(
+  client: RpcClient<'Workers'>,
+  options: AttendOptions,
+  epoch: { highest: number },
+): Promise<StillhouseError> {
+  const { logger, signal, hello } = options;
+  const call: ClientDuplexStream<WorkerMessage, CoordinatorMessage__Output> = client.attend();
+  const runner = new TaskRunner({
+    logger,
+    runTask: options.runTask,
+    send: (message) => {
+      if (call.writable) call.write(message);
+    },
+  });
+  let refusal: StillhouseError | undefined;
+  const ended = new Promise<StillhouseError>((resolve) => {
+    call.on('error', (error) => resolve(refusal ?? fromStatus(error, `the coordinator at ${options.coordinator}`)));
+    call.on('end', () => resolve(refusal ?? new StillhouseError('UNAVAILABLE', 'the coordinator closed the stream')));
+  });
+  const onAbort = () => call.cancel();
+  signal.addEventListener('abort', onAbort, { once: true });
+  call.on('data', (message: CoordinatorMessage__Output) => {
+    if (message.leaderEpoch < epoch.highest) {
+      refusal = new StillhouseError(
+        'ABORTED',
+        `the coordinator's leader epoch ${message.leaderEpoch} is lower than ${epoch.highest}: it has been deposed`,
+      );
+      call.cancel();
+      return;
+    }
+    epoch.highest = message.leaderEpoch;
+    handle(message, runner, options);
+  });
+  call.write({ hello });
+  const reason = await ended;
+  signal.removeEventListener('abort', onAbort);
+  await runner.close(signal.aborted ? new StillhouseError('CANCELLED', 'the worker is ending') : reason);
+  return reason;
+}
+
+function handle(message: CoordinatorMessage__Output, runner: TaskRunner, options: AttendOptions): void {
+  if (message.welcome) {
+    options.logger.info({ coordinator: options.coordinator, leaderEpoch: message.leaderEpoch }, 'attached');
+    options.onWelcome?.(message.welcome.heartbeatIntervalMs);
+  } else if (message.start) {
+    runner.start(message.start as StartTask__Output, message.leaderEpoch);
+  } else if (message.begin) {
+    runner.begin(message.begin.taskId);
+  } else if (message.cancel) {
+    runner.cancel(message.cancel.taskId);
+  }
+}

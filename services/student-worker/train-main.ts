@@ -1,0 +1,58 @@
+/** The student-worker as a trainer: takes tasks from the coordinator. */
+import { StillhouseError } from '../../lib/base/errors.ts';
+import { announceReady, type ProcessContext } from '../../lib/base/process.ts';
+import type { StartTask__Output } from '../../lib/wire/generated/stillhouse/v1/StartTask.ts';
+import { hostPort, RpcServer } from '../../lib/wire/grpc.ts';
+import { listenSettings, WorkerProcess } from '../../lib/wire/worker-process.ts';
+import { attend, type TaskContext, type TaskResult } from '../../lib/wire/worker-session.ts';
+import { evaluateRoute } from './evaluate-route-task.ts';
+import { StudentTrainer } from './train-task.ts';
+
+export async function runStudent(context: ProcessContext): Promise<void> {
+  const { settings, logger, signal } = context;
+  const coordinator = settings.required('STILLHOUSE_COORDINATOR', "the coordinator's host:port");
+  const { host, healthPort, advertise } = listenSettings(settings);
+  const worker = await WorkerProcess.open(context, 'student');
+  // Students serve no business traffic; their one port answers health checks.
+  const server = new RpcServer(logger);
+  const health = hostPort(advertise, await server.listenHealth(host, healthPort));
+  server.setServing(true);
+  worker.startHeartbeat();
+  announceReady({ service: 'student-worker', id: worker.id, health });
+
+  const trainer = new StudentTrainer();
+  const runTask = async (start: StartTask__Output, task: TaskContext): Promise<TaskResult> => {
+    const { job, dataset } = await worker.jobOf(start);
+    const { jobId } = start;
+    const { compute, objects, nats, id: workerId } = worker;
+    if (start.trainStudent) {
+      const command = start.trainStudent;
+      worker.doing(`trains student ${command.student} of ${jobId}${command.control ? ' (control arm)' : ''}`);
+      const { bus } = nats;
+      const { leaderEpoch } = task;
+      return trainer.run({ jobId, job, leaderEpoch, command, workerId, dataset, compute, bus, objects, logger }, task);
+    }
+    if (start.evaluateRoute) {
+      worker.doing(`evaluates route ${start.evaluateRoute.route} of ${jobId}`);
+      return evaluateRoute({ job, dataset, command: start.evaluateRoute }, task);
+    }
+    throw new StillhouseError('UNIMPLEMENTED', `a student-worker does not know the task ${start.task}`);
+  };
+  const hello = {
+    workerId: worker.id,
+    role: worker.role,
+    address: '',
+    pid: process.pid,
+    engineFingerprint: worker.fingerprint,
+  };
+  await attend({
+    coordinator,
+    hello,
+    logger,
+    signal,
+    runTask: (start, task) => runTask(start, task).finally(() => worker.doing('idle')),
+  });
+  trainer.close();
+  await server.stop(0);
+  await worker.close();
+}

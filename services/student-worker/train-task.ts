@@ -1,0 +1,158 @@
+/** Trains a student together with the other members of the view, with the teacher's logits or, for the control arm, without. */
+import { StillhouseError } from '../../lib/base/errors.ts';
+import type { Logger } from '../../lib/base/log.ts';
+import type { ObjectStore } from '../../lib/checkpoint/store.ts';
+import type { Dataset } from '../../lib/data/dataset.ts';
+import type { Compute, Program } from '../../lib/distill/compute.ts';
+import { runTraining } from '../../lib/distill/training-loop.ts';
+import { BusAverager } from '../../lib/wire/averager.ts';
+import type { Bus } from '../../lib/wire/bus.ts';
+import type { TrainStudent__Output } from '../../lib/wire/generated/stillhouse/v1/TrainStudent.ts';
+import type { ViewMember__Output } from '../../lib/wire/generated/stillhouse/v1/ViewMember.ts';
+import { type ModelPlan, planStudent } from '../../lib/wire/job-plan.ts';
+import type { JobSpec } from '../../lib/wire/job-spec.ts';
+import { ShareMeter } from '../../lib/wire/share-meter.ts';
+import { evaluateAndStore, openTraining, weightsDigest } from '../../lib/wire/trainer.ts';
+import type { TaskContext, TaskProgressFields, TaskResult } from '../../lib/wire/worker-session.ts';
+import { LogitsStream } from './logits-stream.ts';
+
+export interface TrainStudentRequest {
+  readonly jobId: string;
+  readonly job: JobSpec;
+  readonly leaderEpoch: number;
+  readonly command: TrainStudent__Output;
+  readonly workerId: string;
+  readonly dataset: Dataset;
+  readonly compute: Compute;
+  readonly bus: Bus;
+  readonly objects: ObjectStore;
+  readonly logger: Logger;
+}
+
+export class StudentTrainer {
+  /** Kept open after its training: a peer may have missed the last part and ask for it. */
+  #averager: BusAverager | undefined;
+
+  close(): void {
+    this.#averager?.close(new StillhouseError('CANCELLED', 'the training was given up'));
+    this.#averager = undefined;
+  }
+
+  async run(request: TrainStudentRequest, task: TaskContext): Promise<TaskResult> {
+    const { job, command, dataset, compute, workerId } = request;
+    const plan = planStudent(job, dataset, command.student, command.control);
+    const members = command.view?.members ?? [];
+    const self = members.findIndex((member) => member.workerId === workerId);
+    const own = members[self];
+    if (own === undefined) {
+      throw new StillhouseError('INVALID_ARGUMENT', `worker ${workerId} is no member of the view that it was sent`);
+    }
+    const program = await openTraining(compute, plan);
+    let stream: LogitsStream | undefined;
+    try {
+      const averager = await this.#openAverager(request, members, self, program.vectorSize);
+      stream = plan.usesTeacher ? await openStream(request, plan, self) : undefined;
+      task.ready({ parameters: plan.program.model.parameterCount, stepsTotal: plan.totalSteps });
+      await task.begun;
+      const onAbort = () => this.close();
+      task.signal.addEventListener('abort', onAbort, { once: true });
+      const share = await train({ program, dataset, plan, own, averager, stream, task });
+      task.signal.removeEventListener('abort', onAbort);
+      return await finish(request, plan, program, share, self === 0, task.signal);
+    } finally {
+      stream?.close();
+      await program.close();
+    }
+  }
+
+  async #openAverager(
+    { bus, jobId, leaderEpoch, job, command, logger }: TrainStudentRequest,
+    members: readonly ViewMember__Output[],
+    self: number,
+    vectorSize: number,
+  ): Promise<BusAverager> {
+    this.close();
+    this.#averager = new BusAverager({
+      bus,
+      jobId,
+      leaderEpoch,
+      view: command.view?.number ?? 0,
+      members: members.map(({ workerId, firstLane, lanes }) => ({ id: workerId, firstLane, lanes })),
+      self,
+      vectorSize,
+      chunkBytes: job.averaging.chunkKiB * 1024,
+      stallTimeoutMs: job.averaging.stallTimeoutMs,
+      logger,
+    });
+    await bus.flush();
+    return this.#averager;
+  }
+}
+
+/** Students spread over the teachers by their place in the view. */
+function openStream(request: TrainStudentRequest, plan: ModelPlan, self: number): Promise<LogitsStream> {
+  const { command, jobId, workerId, dataset } = request;
+  const teacher = command.teachers[self % command.teachers.length];
+  if (teacher === undefined)
+    throw new StillhouseError('INVALID_ARGUMENT', 'the loss needs a teacher and none was named');
+  const view = command.view?.number ?? 0;
+  const { address, modelDigest } = teacher;
+  const { classNames } = plan.classes;
+  return LogitsStream.open({ address, jobId, workerId, modelDigest, datasetDigest: dataset.digest, classNames, view });
+}
+
+interface TrainArguments {
+  readonly program: Program;
+  readonly dataset: Dataset;
+  readonly plan: ModelPlan;
+  readonly own: ViewMember__Output;
+  readonly averager: BusAverager;
+  readonly stream: LogitsStream | undefined;
+  readonly task: TaskContext;
+}
+
+async function train({
+  program,
+  dataset,
+  plan,
+  own,
+  averager,
+  stream,
+  task,
+}: TrainArguments): Promise<TaskProgressFields> {
+  const meter = new ShareMeter(own);
+  const { firstLane, lanes } = own;
+  await runTraining({
+    program,
+    dataset,
+    plan: plan.training,
+    firstLane,
+    lanes,
+    averager,
+    teacher: stream ?? null,
+    signal: task.signal,
+    onCommit: (commit) => task.progress(meter.commit(commit, averager.traffic)),
+  });
+  return meter.finish(await weightsDigest(program));
+}
+
+async function finish(
+  request: TrainStudentRequest,
+  plan: ModelPlan,
+  program: Program,
+  share: TaskProgressFields,
+  stores: boolean,
+  signal: AbortSignal,
+): Promise<TaskResult> {
+  if (!stores) return { last: share };
+  const { job, jobId, dataset, objects, command } = request;
+  const teacher = command.teachers[0]?.modelDigest ?? null;
+  const stored = await evaluateAndStore({ program, plan, dataset, job, jobId, teacher, objects, signal });
+  return {
+    last: share,
+    modelDigest: stored.digest,
+    manifestJson: stored.manifestJson,
+    correct: stored.evaluation.correct,
+    evaluatedImages: stored.evaluation.evaluated,
+  };
+}

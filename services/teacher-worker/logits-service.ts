@@ -1,0 +1,176 @@
+/**
+ * The Teacher service: streams of logits, one batch of a lane at a time at a fixed shape, in the order in which they come
+ * in. The compute thread is the queue's end; credits bound how much waits in front of it.
+ */
+import { monotonicMs } from '../../lib/base/clock.ts';
+import { bytesOf } from '../../lib/base/digest.ts';
+import { StillhouseError } from '../../lib/base/errors.ts';
+import type { Dataset } from '../../lib/data/dataset.ts';
+import { applyViews, VIEW_PROTOCOL } from '../../lib/data/views.ts';
+import type { Program } from '../../lib/distill/compute.ts';
+import type { LabelBatch__Output } from '../../lib/wire/generated/stillhouse/v1/LabelBatch.ts';
+import type { LogitsReply } from '../../lib/wire/generated/stillhouse/v1/LogitsReply.ts';
+import type { LogitsRequest__Output } from '../../lib/wire/generated/stillhouse/v1/LogitsRequest.ts';
+import type { Open__Output } from '../../lib/wire/generated/stillhouse/v1/Open.ts';
+import type { TeacherJobStatus } from '../../lib/wire/generated/stillhouse/v1/TeacherJobStatus.ts';
+import type { Implementation } from '../../lib/wire/grpc.ts';
+import type { JobSpec } from '../../lib/wire/job-spec.ts';
+
+/** Batches that one student may have outstanding. */
+const CREDITS = 64;
+
+/** A teacher that is loaded for a job. */
+export interface ServedTeacher {
+  readonly jobId: string;
+  readonly job: JobSpec;
+  readonly modelDigest: string;
+  readonly classNames: readonly string[];
+  readonly dataset: Dataset;
+  /** Predicts at the shape of the job's micro-batches. */
+  readonly program: Program;
+}
+
+interface Counters {
+  samplesServed: number;
+  samplesRepeated: number;
+  batchesServed: number;
+  bytesSent: number;
+  computeMs: number;
+  /** Keys that have been answered, to tell repetitions. */
+  readonly answered: Set<string>;
+}
+
+interface OpenStream {
+  readonly teacher: ServedTeacher;
+  readonly counters: Counters;
+  /** For each class of the student, its place in the teacher's outputs. */
+  readonly gather: readonly number[];
+}
+
+export class LogitsService {
+  readonly #workerId: string;
+  readonly #served = new Map<string, ServedTeacher>();
+  readonly #counters = new Map<string, Counters & { modelDigest: string }>();
+
+  constructor(workerId: string) {
+    this.#workerId = workerId;
+  }
+
+  serve(teacher: ServedTeacher): void {
+    this.#served.set(teacher.jobId, teacher);
+    const counters = { samplesServed: 0, samplesRepeated: 0, batchesServed: 0, bytesSent: 0, computeMs: 0 };
+    this.#counters.set(teacher.jobId, { ...counters, answered: new Set(), modelDigest: teacher.modelDigest });
+  }
+
+  withdraw(jobId: string): void {
+    this.#served.delete(jobId);
+    this.#counters.get(jobId)?.answered.clear();
+  }
+
+  implementation(): Implementation<'Teacher'> {
+    return {
+      GetTeacherStatus: () => ({ workerId: this.#workerId, jobs: this.#status() }),
+      StreamLogits: (call, { signal }) =>
+        this.#stream(call, (reply) => {
+          if (!signal.aborted) call.write(reply);
+        }),
+    };
+  }
+
+  #status(): TeacherJobStatus[] {
+    return [...this.#counters].map(([jobId, { answered: _, ...counters }]) => ({ jobId, ...counters }));
+  }
+
+  #stream(requests: AsyncIterable<LogitsRequest__Output>, write: (reply: LogitsReply) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const running = new Set<Promise<void>>();
+      // A batch that fails ends the stream at once, also while the student sends nothing more.
+      const run = (answer: Promise<void>) => {
+        running.add(answer);
+        answer.then(() => running.delete(answer), reject);
+      };
+      this.#read(requests, write, running, run).then(() => Promise.all(running).then(() => resolve(), reject), reject);
+    });
+  }
+
+  async #read(
+    requests: AsyncIterable<LogitsRequest__Output>,
+    write: (reply: LogitsReply) => void,
+    running: ReadonlySet<unknown>,
+    run: (answer: Promise<void>) => void,
+  ): Promise<void> {
+    let stream: OpenStream | undefined;
+    for await (const { open, batch } of requests) {
+      if (open) {
+        if (stream !== undefined) throw new StillhouseError('INVALID_ARGUMENT', 'the stream is open already');
+        stream = this.#open(open);
+        write({ opened: { credits: CREDITS, teacherClassNames: [...stream.teacher.classNames] } });
+        continue;
+      }
+      if (stream === undefined) throw new StillhouseError('INVALID_ARGUMENT', 'the first message must be Open');
+      if (!batch) throw new StillhouseError('INVALID_ARGUMENT', 'the message is neither Open nor a batch');
+      if (running.size >= CREDITS) {
+        throw new StillhouseError('RESOURCE_EXHAUSTED', `more than ${CREDITS} batches are outstanding on the stream`);
+      }
+      run(this.#answer(stream, batch, write));
+    }
+  }
+
+  #open(open: Open__Output): OpenStream {
+    const teacher = this.#served.get(open.jobId);
+    const counters = this.#counters.get(open.jobId);
+    if (teacher === undefined || counters === undefined || teacher.modelDigest !== open.modelDigest) {
+      throw unmet('model_digest', `teacher ${open.modelDigest} is not loaded here for job ${open.jobId}`);
+    }
+    if (teacher.dataset.digest !== open.datasetDigest) {
+      throw unmet('dataset_digest', `the data set here is ${teacher.dataset.digest}, not ${open.datasetDigest}`);
+    }
+    if (open.viewProtocol !== VIEW_PROTOCOL) {
+      throw unmet('view_protocol', `views are computed by rule ${VIEW_PROTOCOL} here, not ${open.viewProtocol}`);
+    }
+    if (open.encoding !== 'LOGITS_ENCODING_FP32') throw unmet('encoding', `${open.encoding} is not known here`);
+    const gather = open.classNames.map((name) => teacher.classNames.indexOf(name));
+    const lacking = open.classNames.filter((_, index) => gather[index] === -1);
+    if (lacking.length > 0) throw unmet('class_names', `the teacher lacks the classes ${lacking.join(', ')}`);
+    return { teacher, counters, gather };
+  }
+
+  async #answer(stream: OpenStream, batch: LabelBatch__Output, write: (reply: LogitsReply) => void): Promise<void> {
+    const { teacher, counters, gather } = stream;
+    const { sampleIds, epoch, key } = batch;
+    if (key === null) throw new StillhouseError('INVALID_ARGUMENT', 'the batch has no key', { field: 'batch.key' });
+    const { dataset, job, program } = teacher;
+    const startedMs = monotonicMs();
+    const images = dataset.readImages(sampleIds);
+    applyViews(images, sampleIds, dataset.image, { seed: job.seed, epoch, ...job.data.views });
+    const logits = await program.predict(images, sampleIds.length);
+    const values = bytesOf(gatherColumns(logits, teacher.classNames.length, gather));
+    counters.computeMs += monotonicMs() - startedMs;
+    count(counters, `${key.view}/${key.step}/${key.lane}`, sampleIds.length, values.byteLength);
+    write({ logits: { key, values: Buffer.from(values), samples: sampleIds.length, classes: gather.length } });
+  }
+}
+
+function count(counters: Counters, key: string, samples: number, bytes: number): void {
+  counters.batchesServed += 1;
+  counters.bytesSent += bytes;
+  if (counters.answered.has(key)) counters.samplesRepeated += samples;
+  else counters.samplesServed += samples;
+  counters.answered.add(key);
+}
+
+/** Row-major [rows, columns] → [rows, gather.length]. */
+export function gatherColumns(values: Float32Array, columns: number, gather: readonly number[]): Float32Array {
+  const rows = values.length / columns;
+  const gathered = new Float32Array(rows * gather.length);
+  for (let row = 0; row < rows; row++) {
+    for (const [index, column] of gather.entries()) {
+      gathered[row * gather.length + index] = values[row * columns + column] as number;
+    }
+  }
+  return gathered;
+}
+
+function unmet(field: string, message: string): StillhouseError {
+  return new StillhouseError('FAILED_PRECONDITION', message, { field });
+}

@@ -1,0 +1,62 @@
+/** The teacher-worker: trains teachers and streams their logits to students. */
+import { StillhouseError } from '../../lib/base/errors.ts';
+import { announceReady, runProcess } from '../../lib/base/process.ts';
+import type { StartTask__Output } from '../../lib/wire/generated/stillhouse/v1/StartTask.ts';
+import { hostPort, RpcServer } from '../../lib/wire/grpc.ts';
+import { listenSettings, WorkerProcess } from '../../lib/wire/worker-process.ts';
+import { attend, type TaskContext, type TaskResult } from '../../lib/wire/worker-session.ts';
+import { LogitsService } from './logits-service.ts';
+import { serveTeacher } from './serve-task.ts';
+import { trainTeacher } from './train-task.ts';
+
+await runProcess('teacher-worker', async (context) => {
+  const { settings, logger, signal } = context;
+  const coordinator = settings.required('STILLHOUSE_COORDINATOR', "the coordinator's host:port");
+  const { host, port, healthPort, advertise } = listenSettings(settings);
+  const worker = await WorkerProcess.open(context, 'teacher');
+  const logits = new LogitsService(worker.id);
+  const server = new RpcServer(logger).add('Teacher', logits.implementation());
+  worker.address = hostPort(advertise, await server.listen(host, port));
+  const health = hostPort(advertise, await server.listenHealth(host, healthPort));
+  server.setServing(true);
+  worker.startHeartbeat();
+  announceReady({ service: 'teacher-worker', id: worker.id, address: worker.address, health });
+
+  const runTask = async (start: StartTask__Output, task: TaskContext): Promise<TaskResult> => {
+    const { job, dataset } = await worker.jobOf(start);
+    const { jobId } = start;
+    const { compute, objects } = worker;
+    if (start.trainTeacher) {
+      const { teacher } = start.trainTeacher;
+      worker.doing(`trains teacher ${teacher} of ${jobId}`);
+      return trainTeacher({ jobId, job, teacher, workerId: worker.id, dataset, compute, objects }, task);
+    }
+    if (start.serveTeacher) {
+      const { teacher, modelDigest } = start.serveTeacher;
+      worker.doing(`serves teacher ${teacher} of ${jobId}`);
+      worker.modelDigests = [modelDigest];
+      return serveTeacher({ jobId, job, modelDigest, dataset, compute, objects, logits }, task);
+    }
+    throw new StillhouseError('UNIMPLEMENTED', `a teacher-worker does not know the task ${start.task}`);
+  };
+  const hello = {
+    workerId: worker.id,
+    role: worker.role,
+    address: worker.address,
+    pid: process.pid,
+    engineFingerprint: worker.fingerprint,
+  };
+  await attend({
+    coordinator,
+    hello,
+    logger,
+    signal,
+    runTask: (start, task) =>
+      runTask(start, task).finally(() => {
+        worker.modelDigests = [];
+        worker.doing('idle');
+      }),
+  });
+  await server.stop(1_000);
+  await worker.close();
+});

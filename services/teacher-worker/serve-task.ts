@@ -1,0 +1,44 @@
+/** Loads a stored teacher and serves its logits to one job until the task is cancelled. */
+import { StillhouseError } from '../../lib/base/errors.ts';
+import { loadModel } from '../../lib/checkpoint/models.ts';
+import type { ObjectStore } from '../../lib/checkpoint/store.ts';
+import type { Dataset } from '../../lib/data/dataset.ts';
+import type { Compute } from '../../lib/distill/compute.ts';
+import { openModel } from '../../lib/distill/predictor.ts';
+import type { JobSpec } from '../../lib/wire/job-spec.ts';
+import type { TaskContext, TaskResult } from '../../lib/wire/worker-session.ts';
+import type { LogitsService } from './logits-service.ts';
+
+export interface ServeTeacherRequest {
+  readonly jobId: string;
+  readonly job: JobSpec;
+  readonly modelDigest: string;
+  readonly dataset: Dataset;
+  readonly compute: Compute;
+  readonly objects: ObjectStore;
+  readonly logits: LogitsService;
+}
+
+export async function serveTeacher(request: ServeTeacherRequest, task: TaskContext): Promise<TaskResult> {
+  const { jobId, job, modelDigest, dataset, compute, objects, logits } = request;
+  const { manifest, tensors } = await loadModel(objects, modelDigest);
+  if (manifest.lineage.dataset !== dataset.digest || manifest.parentClassNames.join() !== dataset.classNames.join()) {
+    throw new StillhouseError('FAILED_PRECONDITION', `teacher ${modelDigest} was not trained on the job's data set`);
+  }
+  // One fixed shape, whatever the batch: another shape would change low-order bits of the logits.
+  const program = await openModel(compute, manifest, tensors, [job.train.microBatch]);
+  try {
+    logits.serve({ jobId, job, modelDigest, classNames: manifest.classNames, dataset, program });
+    task.ready({ parameters: program.spec.model.parameterCount, stepsTotal: 0 });
+    await aborted(task.signal);
+    return {};
+  } finally {
+    logits.withdraw(jobId);
+    await program.close();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -1,0 +1,136 @@
+import test, { type ExecutionContext } from 'ava';
+import { after } from '../../../lib/base/clock.ts';
+import { StillhouseError } from '../../../lib/base/errors.ts';
+import { createRandom } from '../../../lib/base/random.ts';
+import { dealLanes } from '../../../lib/data/lanes.ts';
+import type { LaneSums } from '../../../lib/distill/training-loop.ts';
+import { localAverager } from '../../../lib/gradient/local-averager.ts';
+import { BusAverager } from '../../../lib/wire/averager.ts';
+import type { Bus } from '../../../lib/wire/bus.ts';
+import { MemoryBroker } from '../../../lib/wire/memory-bus.ts';
+import { connectNats } from '../../../lib/wire/nats.ts';
+import { silent } from '../../helpers/logger.ts';
+import { startNatsServer } from '../../helpers/nats-server.ts';
+
+const LANES = 5;
+const VECTOR = 40_001;
+const STEPS = 6;
+
+function sumsOf(step: number, lane: number): LaneSums {
+  const random = createRandom(step, lane);
+  return { lane, samples: 1 + lane, values: Float32Array.from({ length: VECTOR }, () => random.nextNormal()) };
+}
+
+function averagers(buses: readonly Bus[], stallTimeoutMs: number): BusAverager[] {
+  const members = dealLanes(LANES, buses.length).map((block, index) => ({ id: `student-${index}`, ...block }));
+  return buses.map(
+    (bus, self) =>
+      new BusAverager({
+        bus,
+        jobId: 'job-1',
+        leaderEpoch: 3,
+        view: 2,
+        members,
+        self,
+        vectorSize: VECTOR,
+        chunkBytes: 16 * 1024,
+        stallTimeoutMs,
+        logger: silent,
+      }),
+  );
+}
+
+async function train(averager: BusAverager, firstLane: number, lanes: number): Promise<Float32Array[]> {
+  const means: Float32Array[] = [];
+  for (let step = 0; step < STEPS; step++) {
+    const sums = Array.from({ length: lanes }, (_, index) => sumsOf(step, firstLane + index));
+    means.push(await averager.average(step, sums));
+  }
+  return means;
+}
+
+async function assertAllAsOne(t: ExecutionContext, buses: readonly Bus[], stallTimeoutMs = 2_000): Promise<BusAverager[]> {
+  const alone = localAverager(LANES, VECTOR);
+  const expected: Float32Array[] = [];
+  for (let step = 0; step < STEPS; step++) {
+    expected.push(await alone.average(step, Array.from({ length: LANES }, (_, lane) => sumsOf(step, lane))));
+  }
+  const all = averagers(buses, stallTimeoutMs);
+  for (const bus of buses) await bus.flush();
+  const blocks = dealLanes(LANES, buses.length);
+  const results = await Promise.all(
+    all.map((averager, index) => train(averager, blocks[index]?.firstLane ?? 0, blocks[index]?.lanes ?? 0)),
+  );
+  for (const means of results) t.deepEqual(means, expected);
+  const reason = new StillhouseError('CANCELLED', 'the test is over');
+  for (const averager of all) averager.close(reason);
+  return all;
+}
+
+test('workers on one bus get the bits of a single worker', async (t) => {
+  const broker = new MemoryBroker();
+  const all = await assertAllAsOne(t, [broker.connect(), broker.connect(), broker.connect()]);
+  for (const { traffic } of all) {
+    t.true(traffic.bytesSent > 0 && traffic.bytesReceived > 0);
+    t.is(traffic.resendRequests, 0);
+  }
+});
+
+test('what is lost or damaged on the way is asked for again', async (t) => {
+  const broker = new MemoryBroker();
+  const random = createRandom(7);
+  const lossy = (): Bus => {
+    const bus = broker.connect();
+    return {
+      maxPayloadBytes: bus.maxPayloadBytes,
+      flush: () => bus.flush(),
+      subscribe: (subject, handler) => bus.subscribe(subject, handler),
+      publish: (subject, payload) => {
+        const fate = random.nextFloat();
+        if (fate < 0.1) return;
+        if (fate < 0.2) payload[payload.length - 1] = (payload.at(-1) as number) ^ 1;
+        bus.publish(subject, payload);
+      },
+    };
+  };
+  // The averager's own timer does not keep a process alive.
+  t.teardown(after(60_000, () => t.fail('the averaging did not end')));
+  const all = await assertAllAsOne(t, [lossy(), lossy()], 50);
+  t.true(all.some(({ traffic }) => traffic.corruptFrames > 0));
+  t.true(all.some(({ traffic }) => traffic.resendRequests > 0));
+});
+
+test('over a real nats-server, also when it restarts between steps', async (t) => {
+  const server = await startNatsServer();
+  const connections = await Promise.all(
+    [0, 1].map((index) => connectNats({ servers: server.url, name: `student-${index}`, logger: silent })),
+  );
+  t.teardown(async () => {
+    for (const connection of connections) await connection.close();
+    await server.stop();
+  });
+  await assertAllAsOne(t, connections.map(({ bus }) => bus));
+  const [first, second] = averagers(
+    connections.map(({ bus }) => bus),
+    100,
+  ) as [BusAverager, BusAverager];
+  await server.kill();
+  const blocks = dealLanes(LANES, 2);
+  const training = Promise.all([
+    train(first, 0, blocks[0]?.lanes ?? 0),
+    train(second, blocks[1]?.firstLane ?? 0, blocks[1]?.lanes ?? 0),
+  ]);
+  await server.start();
+  const [a, b] = await training;
+  t.deepEqual(a, b);
+  first.close(new StillhouseError('CANCELLED', 'over'));
+  second.close(new StillhouseError('CANCELLED', 'over'));
+});
+
+test('frames of another view are not heard, and closing rejects what is awaited', async (t) => {
+  const broker = new MemoryBroker();
+  const [averager] = averagers([broker.connect(), broker.connect()], 2_000) as [BusAverager];
+  const waiting = averager.average(0, [sumsOf(0, 0), sumsOf(0, 1)]);
+  averager.close(new StillhouseError('CANCELLED', 'given up'));
+  await t.throwsAsync(waiting, { message: 'given up' });
+});

@@ -1,0 +1,115 @@
+import test, { type ExecutionContext } from 'ava';
+import { StillhouseError } from '../../../lib/base/errors.ts';
+import { openDataset } from '../../../lib/data/dataset.ts';
+import { applyViews } from '../../../lib/data/views.ts';
+import { Compute } from '../../../lib/distill/compute.ts';
+import { configureEngine } from '../../../lib/engine/environment.ts';
+import { describeModel, initialParameters } from '../../../lib/model/parameters.ts';
+import { architectureNamed } from '../../../lib/model/zoo.ts';
+import { RpcServer } from '../../../lib/wire/grpc.ts';
+import { parseJobFile } from '../../../lib/wire/job-file.ts';
+import { LogitsStream, type LogitsStreamOptions } from '../../../services/student-worker/logits-stream.ts';
+import { LogitsService } from '../../../services/teacher-worker/logits-service.ts';
+import { silent } from '../../helpers/logger.ts';
+import { SMALL_CLASS_NAMES, writeSmallDataset } from '../../helpers/small-dataset.ts';
+import { tempFolder } from '../../helpers/temp-folder.ts';
+
+const DIGEST = `sha256:${'7'.repeat(64)}`;
+
+const JOB = parseJobFile(`
+apiVersion: stillhouse/v1
+kind: Job
+name: trees
+seed: 5
+data: { dataset: trees, views: { flip: true, shift: 2 } }
+teachers: [{ name: teacher, arch: simple-cnn }]
+students: [{ name: student, arch: simple-cnn }]
+`);
+
+/** A real teacher over gRPC: a model of seeded weights in the compute thread, a data set on disk. */
+async function serveTeacher(t: ExecutionContext) {
+  const root = await tempFolder(t);
+  await writeSmallDataset(root, 'trees', { files: [['train', 40], ['test', 4]] });
+  const dataset = await openDataset(root, 'trees');
+  configureEngine({ intraOpThreads: 1, interOpThreads: 1 });
+  const compute = new Compute();
+  const model = describeModel(architectureNamed('simple-cnn'), dataset.image, SMALL_CLASS_NAMES.length);
+  const preprocessing = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] };
+  const program = await compute.open({ model, preprocessing, training: null, predictBatchSizes: [16] });
+  await program.write('parameters', initialParameters(model, 1));
+  const logits = new LogitsService('teacher-1');
+  const classNames = dataset.classNames;
+  logits.serve({ jobId: 'job-1', job: JOB, modelDigest: DIGEST, classNames, dataset, program });
+  const server = new RpcServer(silent).add('Teacher', logits.implementation());
+  const address = `127.0.0.1:${await server.listen('127.0.0.1', 0)}`;
+  t.teardown(async () => {
+    await server.stop(0);
+    await compute.close();
+    await dataset.close();
+  });
+  const options: LogitsStreamOptions = {
+    address,
+    jobId: 'job-1',
+    workerId: 'student-1',
+    modelDigest: DIGEST,
+    datasetDigest: dataset.digest,
+    classNames: ['elm', 'ash'],
+    view: 1,
+  };
+  return { dataset, program, logits, options };
+}
+
+test.serial('logits are those of the same view of the same samples, gathered to the classes of the student', async (t) => {
+  const { dataset, program, logits, options } = await serveTeacher(t);
+  const stream = await LogitsStream.open(options);
+  t.teardown(() => stream.close());
+  const ids = Uint32Array.of(3, 9, 31, 0, 17);
+  const got = await stream.logits({ step: 0, lane: 2, ids, epoch: 4 });
+  const images = dataset.readImages(ids);
+  applyViews(images, ids, dataset.image, { seed: 5, epoch: 4, flip: true, shift: 2 });
+  const all = await program.predict(images, ids.length);
+  const gathered = Array.from(ids, (_, row) => [all[row * 4 + 3], all[row * 4]]).flat();
+  t.deepEqual([...got], gathered as number[]);
+  const again = await stream.logits({ step: 0, lane: 2, ids, epoch: 4 });
+  t.deepEqual(again, got);
+  const other = await stream.logits({ step: 1, lane: 2, ids, epoch: 5 });
+  t.notDeepEqual(other, got);
+  const service = logits.implementation();
+  const status = await service.GetTeacherStatus({}, undefined as never);
+  const [job] = status.jobs ?? [];
+  t.like(job, { jobId: 'job-1', samplesServed: 10, samplesRepeated: 5, batchesServed: 3, bytesSent: 3 * 5 * 2 * 4 });
+});
+
+test.serial('many more batches than credits are all answered, each with its own', async (t) => {
+  const { options } = await serveTeacher(t);
+  const stream = await LogitsStream.open({ ...options, classNames: SMALL_CLASS_NAMES });
+  t.teardown(() => stream.close());
+  const request = (step: number) => stream.logits({ step, lane: 0, ids: Uint32Array.of(step % 40), epoch: 0 });
+  const answers = await Promise.all(Array.from({ length: 300 }, (_, step) => request(step)));
+  for (const [step, answer] of answers.entries()) t.deepEqual(answer, answers[step % 40]);
+  t.notDeepEqual(answers[0], answers[1]);
+});
+
+test.serial('what the teacher cannot meet is refused before the first batch', async (t) => {
+  const { options } = await serveTeacher(t);
+  const refused = async (change: Partial<LogitsStreamOptions>, message: RegExp) => {
+    const error = await t.throwsAsync(LogitsStream.open({ ...options, ...change }));
+    t.true(error instanceof StillhouseError && error.code === 'FAILED_PRECONDITION');
+    t.regex(error?.message ?? '', message);
+  };
+  await refused({ classNames: ['ash', 'palm'] }, /lacks the classes palm/);
+  await refused({ datasetDigest: `sha256:${'0'.repeat(64)}` }, /data set here is sha256/);
+  await refused({ modelDigest: `sha256:${'1'.repeat(64)}` }, /is not loaded here/);
+  await refused({ jobId: 'job-2' }, /not loaded here for job job-2/);
+});
+
+test.serial('a sample that the data set lacks ends the stream with its reason, and so does the teacher going away', async (t) => {
+  const { options } = await serveTeacher(t);
+  const stream = await LogitsStream.open(options);
+  const error = await t.throwsAsync(stream.logits({ step: 0, lane: 0, ids: Uint32Array.of(1_000_000), epoch: 0 }));
+  t.true(error instanceof StillhouseError && error.code === 'INVALID_ARGUMENT', String(error));
+  await t.throwsAsync(stream.logits({ step: 1, lane: 0, ids: Uint32Array.of(1), epoch: 0 }));
+  stream.close();
+  const nowhere = { ...options, address: '127.0.0.1:9' };
+  await t.throwsAsync(LogitsStream.open(nowhere), { message: /the teacher at 127\.0\.0\.1:9 cannot be reached/ });
+});
