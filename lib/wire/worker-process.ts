@@ -1,5 +1,5 @@
 /** What teacher-workers and student-workers have in common: connections, the compute thread, data sets, heartbeats. */
-import { availableParallelism, hostname } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { StillhouseError } from '../base/errors.ts';
 import type { ProcessContext } from '../base/process.ts';
@@ -15,26 +15,6 @@ import { jobSpecFromJson } from './job-file.ts';
 import type { JobSpec } from './job-spec.ts';
 import { connectNats, type Nats } from './nats.ts';
 import type { Role } from './records.ts';
-
-/** Where a service binds and how others reach it. */
-export interface ListenSettings {
-  readonly host: string;
-  readonly port: number;
-  readonly healthPort: number;
-  /** Host that others are told. */
-  readonly advertise: string;
-}
-
-export function listenSettings(settings: Settings): ListenSettings {
-  const host = settings.text('STILLHOUSE_HOST', '0.0.0.0');
-  const range = { min: 0, max: 65_535 };
-  return {
-    host,
-    port: settings.integer('STILLHOUSE_PORT', 0, range),
-    healthPort: settings.integer('STILLHOUSE_HEALTH_PORT', 0, range),
-    advertise: settings.text('STILLHOUSE_ADVERTISE', host === '0.0.0.0' ? hostname() : host),
-  };
-}
 
 /** The folder of data sets. */
 export function dataRoot(settings: Settings): string {

@@ -2,8 +2,9 @@
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { announceReady, type ProcessContext } from '../../lib/base/process.ts';
 import type { StartTask__Output } from '../../lib/wire/generated/stillhouse/v1/StartTask.ts';
-import { hostPort, RpcServer } from '../../lib/wire/grpc.ts';
-import { listenSettings, WorkerProcess } from '../../lib/wire/worker-process.ts';
+import { RpcServer } from '../../lib/wire/grpc.ts';
+import { readServiceSettings } from '../../lib/wire/service-settings.ts';
+import { WorkerProcess } from '../../lib/wire/worker-process.ts';
 import { attend, type TaskContext, type TaskResult } from '../../lib/wire/worker-session.ts';
 import { evaluateRoute } from './evaluate-route-task.ts';
 import { StudentTrainer } from './train-task.ts';
@@ -11,11 +12,11 @@ import { StudentTrainer } from './train-task.ts';
 export async function runStudent(context: ProcessContext): Promise<void> {
   const { settings, logger, signal } = context;
   const coordinator = settings.required('STILLHOUSE_COORDINATOR', "the coordinator's host:port");
-  const { host, healthPort, advertise } = listenSettings(settings);
+  const { host, healthPort, advertised } = readServiceSettings(settings);
   const worker = await WorkerProcess.open(context, 'student');
   // Students serve no business traffic; their one port answers health checks.
   const server = new RpcServer(logger);
-  const health = hostPort(advertise, await server.listenHealth(host, healthPort));
+  const health = advertised(await server.listenHealth(host, healthPort));
   server.setServing(true);
   worker.startHeartbeat();
   announceReady({ service: 'student-worker', id: worker.id, health });

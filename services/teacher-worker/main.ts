@@ -2,8 +2,9 @@
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { announceReady, runProcess } from '../../lib/base/process.ts';
 import type { StartTask__Output } from '../../lib/wire/generated/stillhouse/v1/StartTask.ts';
-import { hostPort, RpcServer } from '../../lib/wire/grpc.ts';
-import { listenSettings, WorkerProcess } from '../../lib/wire/worker-process.ts';
+import { RpcServer } from '../../lib/wire/grpc.ts';
+import { readServiceSettings } from '../../lib/wire/service-settings.ts';
+import { WorkerProcess } from '../../lib/wire/worker-process.ts';
 import { attend, type TaskContext, type TaskResult } from '../../lib/wire/worker-session.ts';
 import { LogitsService } from './logits-service.ts';
 import { serveTeacher } from './serve-task.ts';
@@ -12,12 +13,12 @@ import { trainTeacher } from './train-task.ts';
 await runProcess('teacher-worker', async (context) => {
   const { settings, logger, signal } = context;
   const coordinator = settings.required('STILLHOUSE_COORDINATOR', "the coordinator's host:port");
-  const { host, port, healthPort, advertise } = listenSettings(settings);
+  const { host, port, healthPort, advertised } = readServiceSettings(settings);
   const worker = await WorkerProcess.open(context, 'teacher');
   const logits = new LogitsService(worker.id);
   const server = new RpcServer(logger).add('Teacher', logits.implementation());
-  worker.address = hostPort(advertise, await server.listen(host, port));
-  const health = hostPort(advertise, await server.listenHealth(host, healthPort));
+  worker.address = advertised(await server.listen(host, port));
+  const health = advertised(await server.listenHealth(host, healthPort));
   server.setServing(true);
   worker.startHeartbeat();
   announceReady({ service: 'teacher-worker', id: worker.id, address: worker.address, health });

@@ -1,0 +1,67 @@
+/** `stillhouse up`: a local cluster until Ctrl-C. */
+import type { Command } from 'commander';
+import { monotonicMs } from '../../lib/base/clock.ts';
+import { LocalCluster } from '../cluster/local-cluster.ts';
+import { writeStateFile } from '../cluster/state-file.ts';
+import type { CliContext } from '../context.ts';
+import { addSizeOptions, type SizeOptions } from '../options.ts';
+
+const DEFAULT_STUDENTS = 2;
+const DEFAULT_SPECIALISTS = 2;
+
+interface UpOptions extends SizeOptions {
+  readonly json: boolean;
+}
+
+export function addUpCommand(program: Command, context: CliContext): void {
+  const command = program.command('up').description('Start a local cluster and keep it until Ctrl-C.');
+  addSizeOptions(command, { students: String(DEFAULT_STUDENTS), specialists: String(DEFAULT_SPECIALISTS) })
+    .option('--json', 'print one line of JSON on standard output when all is ready', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ stillhouse up
+  $ stillhouse up --students 4 --port-base 7000
+  $ stillhouse up --json
+
+Fixed ports, from the port base: nats +0, coordinator +1, router +2 (gRPC) and +3 (HTTP), teachers +10, students +20,
+specialists +30; health ports 100 above.
+Environment: STILLHOUSE_NATS_SERVER (binary to use), NATS_URL (server to use instead), STILLHOUSE_CACHE, STILLHOUSE_DATA.`,
+    )
+    .action((options: UpOptions) => up(options, context));
+}
+
+async function up(options: UpOptions, context: CliContext): Promise<void> {
+  const startedMs = monotonicMs();
+  const students = options.students ?? DEFAULT_STUDENTS;
+  const specialists = options.specialists ?? DEFAULT_SPECIALISTS;
+  context.note('starting a local cluster');
+  const cluster = await LocalCluster.start({ ...options, students, specialists }, context);
+  try {
+    const { endpoints } = cluster;
+    const removeStateFile = writeStateFile(context.environment, endpoints);
+    try {
+      context.note(`ready in ${((monotonicMs() - startedMs) / 1000).toFixed(1)} s; Ctrl-C ends it`);
+      if (options.json) context.out(JSON.stringify({ ready: true, ...endpoints }));
+      else {
+        context.out(`coordinator  ${endpoints.coordinator}`);
+        context.out(`router       ${endpoints.router.grpc} (gRPC), ${endpoints.router.http}`);
+        context.out(`nats         ${endpoints.nats}`);
+      }
+      await aborted(AbortSignal.any([context.signal, cluster.failure]));
+    } finally {
+      removeStateFile();
+    }
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** Rejects with the signal's reason once it is aborted. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}

@@ -1,0 +1,112 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import test from 'ava';
+import { runCli } from '../helpers/cli.ts';
+import { SMALL_CLASS_NAMES, writeSmallDataset } from '../helpers/small-dataset.ts';
+import { tempFolder } from '../helpers/temp-folder.ts';
+
+const COMMANDS = [
+  ['up'],
+  ['run'],
+  ['predict'],
+  ['job'],
+  ['job', 'submit'],
+  ['job', 'list'],
+  ['job', 'get'],
+  ['job', 'watch'],
+  ['job', 'cancel'],
+];
+
+test('every command has help with an example', async (t) => {
+  t.regex((await runCli(t, ['--help'])).out, /stillhouse run examples/);
+  for (const command of COMMANDS) {
+    const { code, out } = await runCli(t, [...command, '--help']);
+    t.is(code, 0, command.join(' '));
+    t.regex(out, /Examples?:\n {2}\$ stillhouse /, command.join(' '));
+  }
+});
+
+test('wrong usage is exit code 2 with the reason', async (t) => {
+  const cases = [
+    { args: ['upp'], err: /unknown command 'upp'/ },
+    { args: ['up', '--students', '0'], err: /--students.*whole number from 1/ },
+    { args: ['up', '--students', '1e1'], err: /--students.*whole number from 1/ },
+    { args: ['up', '--port-base', '80'], err: /--port-base.*whole number from 1024/ },
+    { args: ['run'], err: /missing required argument 'file'/ },
+    { args: ['job', 'get', 'a', 'b'], err: /too many arguments/ },
+  ];
+  for (const { args, err } of cases) {
+    const result = await runCli(t, args);
+    t.is(result.code, 2, args.join(' '));
+    t.regex(result.err, err);
+    t.is(result.out, '');
+  }
+});
+
+test('commands for a running cluster say when there is none', async (t) => {
+  const STILLHOUSE_CACHE = await tempFolder(t);
+  for (const args of [
+    ['job', 'list'],
+    ['predict', 'cat.png', '--route', 'x'],
+  ]) {
+    const { code, err } = await runCli(t, args, { STILLHOUSE_CACHE });
+    t.is(code, 1);
+    t.regex(err, /no local cluster is running \(start one with `npx stillhouse up`/);
+  }
+});
+
+test('a coordinator that is not there is one clear line', async (t) => {
+  const { code, err } = await runCli(t, ['job', 'list', '--coordinator', '127.0.0.1:1']);
+  t.is(code, 1);
+  t.regex(err, /^stillhouse: .*127\.0\.0\.1:1.*\n$/);
+});
+
+const JOB = `apiVersion: stillhouse/v1
+kind: Job
+name: tiny
+data:
+  dataset: trees
+teachers:
+  - {name: big, arch: resnet-8}
+students:
+  - name: few
+    arch: simple-cnn
+    classes: [${SMALL_CLASS_NAMES.slice(0, 2).join(', ')}]
+`;
+
+test('run refuses before anything starts, with the path in the file', async (t) => {
+  const folder = await tempFolder(t);
+  await writeSmallDataset(folder, 'trees');
+  const file = path.join(folder, 'job.yaml');
+  const cases = [
+    {
+      text: `${JOB}train: {lanes: four}\n`,
+      err: /train\.lanes: expected a whole number.*got "four" \(job\.yaml line 12\)/,
+    },
+    { text: JOB.replace('resnet-8', 'resnet8'), err: /teachers\[0\]\.arch: .*"resnet8" \(did you mean "resnet-8"\?\)/ },
+    { text: JOB.replace('ash', 'oak'), err: /students\[0\]\.classes\[0\]: .*got "oak".*line 11/ },
+    { text: JOB.replace('trees', 'shrubs'), err: /data\.dataset: .*shrubs.*\(job\.yaml line 5\).*npm run setup/ },
+    { text: JOB, set: 'data.train=1000', err: /data\.train.* asks for 1000.*--set data\.train=1000/ },
+    { text: JOB, set: 'averaging.workers=3', students: '2', err: /averaging\.workers: the job wants 3/ },
+  ];
+  for (const { text, set, students, err } of cases) {
+    await writeFile(file, text);
+    const extra = [
+      ...(set === undefined ? [] : ['--set', set]),
+      ...(students === undefined ? [] : ['--students', students]),
+    ];
+    const result = await runCli(t, ['run', file, '--out', path.join(folder, 'out'), ...extra], {
+      STILLHOUSE_DATA: folder,
+      STILLHOUSE_NATS_SERVER: '/does/not/exist',
+    });
+    t.is(result.code, 1, result.err);
+    t.regex(result.err, err);
+    t.is(result.out, '');
+  }
+});
+
+test('a job file that is not there is named', async (t) => {
+  const { code, err } = await runCli(t, ['run', 'nowhere/job.yaml']);
+  t.is(code, 1);
+  t.regex(err, /cannot read the job file nowhere\/job\.yaml: there is no such file/);
+});
