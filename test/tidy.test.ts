@@ -27,9 +27,12 @@ function filesBelow(folder: string): string[] {
 
 function readSource(file: string): Source {
   const text = readFileSync(path.join(root, file), 'utf8');
-  const found = text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'|new URL\(\s*[`']([^`']+)[`']/g);
-  const imports = [...found].map(([, module, url]) => {
-    const name = (module ?? url) as string;
+  const found = text.matchAll(
+    /(?:from|import)\s*\(?\s*'([^']+)'|new URL\(\s*[`']([^`']+)[`']|'((?:services|cli|lib)\/[^']+)'/g,
+  );
+  const imports = [...found].map(([, module, url, program]) => {
+    // Programs that are started as processes are named from the root.
+    const name = (module ?? url ?? program) as string;
     return name.startsWith('.') ? path.posix.join(path.posix.dirname(file), name) : name;
   });
   return { file, text, imports };
@@ -49,7 +52,8 @@ function mayImport(from: string, to: string): boolean {
   const target = homeOf(to);
   if (source === target) return true;
   if (!target.startsWith('lib/')) return false;
-  const rank = (home: string) => (home.startsWith('lib/') ? LIB_ORDER.indexOf(home.slice('lib/'.length)) : LIB_ORDER.length);
+  const rank = (home: string) =>
+    home.startsWith('lib/') ? LIB_ORDER.indexOf(home.slice('lib/'.length)) : LIB_ORDER.length;
   return rank(target) !== -1 && rank(target) < rank(source);
 }
 
@@ -73,9 +77,17 @@ test('every folder of lib has its place in the order', (t) => {
 const entryPoints = /^services\/[^/]+\/main\.ts$|^cli\/main\.ts$/;
 
 const bans: { what: string; pattern: RegExp; allowed: RegExp }[] = [
-  { what: 'clocks and timers', pattern: /\bDate\.now\(|\bnew Date\(|\bsetTimeout\(|\bsetInterval\(|\bperformance\.now\(/, allowed: /^lib\/base\// },
+  {
+    what: 'clocks and timers',
+    pattern: /\bDate\.now\(|\bnew Date\(|\bsetTimeout\(|\bsetInterval\(|\bperformance\.now\(/,
+    allowed: /^lib\/base\//,
+  },
   { what: 'unseeded randomness', pattern: /\bMath\.random\(|\brandomBytes\(|\brandomUUID\(/, allowed: /^lib\/base\// },
-  { what: 'the environment', pattern: /\bprocess\.env\b/, allowed: /^lib\/base\/|^lib\/engine\/(environment|fingerprint)\.ts$|^cli\// },
+  {
+    what: 'the environment',
+    pattern: /\bprocess\.env\b/,
+    allowed: /^lib\/base\/|^lib\/engine\/(environment|fingerprint)\.ts$|^cli\//,
+  },
   { what: 'TensorFlow', pattern: /'@tensorflow\//, allowed: /^lib\/engine\// },
   { what: 'NATS', pattern: /from 'nats'/, allowed: /^lib\/wire\/nats\.ts$/ },
   { what: 'swallowed errors', pattern: /catch\s*(\([^)]*\))?\s*\{\s*\}/, allowed: /^$/ },

@@ -2,8 +2,8 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { StillhouseError } from '../../lib/base/errors.ts';
+import { cacheRoot } from '../../lib/base/folders.ts';
 import type { Environment } from '../../lib/base/settings.ts';
-import { cacheRoot } from '../paths.ts';
 
 /** The version that the set-up installs. */
 const SET_UP_BINARY = 'nats-server-2.15.1';

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { StillhouseError } from '../../lib/base/errors.ts';
+import { cacheRoot } from '../../lib/base/folders.ts';
 import type { Environment } from '../../lib/base/settings.ts';
-import { cacheRoot } from '../paths.ts';
 import type { Endpoints } from './local-cluster.ts';
 
 const stateSchema = z.object({

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { monotonicMs } from '../../lib/base/clock.ts';
 import { describeError, StillhouseError } from '../../lib/base/errors.ts';
+import { dataRoot } from '../../lib/base/folders.ts';
 import { uniqueId } from '../../lib/base/random.ts';
 import { type JobSpec, jobSpecToJson } from '../../lib/wire/job-file.ts';
 import { LocalCluster } from '../cluster/local-cluster.ts';
@@ -14,7 +15,6 @@ import { CoordinatorClient, hasEnded, type Job } from '../coordinator-client.ts'
 import { type CheckedJob, checkJob, readJob } from '../job-input.ts';
 import { ProgressLines, stateName } from '../job-view.ts';
 import { addJobFileOptions, addSizeOptions, type JobFileOptions, type SizeOptions } from '../options.ts';
-import { dataRoot } from '../paths.ts';
 import { buildReport, reportLines, type SampleAnswer } from '../report.ts';
 import { askRouter } from '../rest.ts';
 import { clockTime, counted, grouped } from '../text.ts';

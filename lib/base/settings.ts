@@ -4,14 +4,14 @@ import { StillhouseError } from './errors.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export class Settings {
-  readonly #environment: Environment;
+  readonly environment: Environment;
 
   constructor(environment: Environment) {
-    this.#environment = environment;
+    this.environment = environment;
   }
 
   optional(name: string): string | undefined {
-    const value = this.#environment[name];
+    const value = this.environment[name];
     return value === undefined || value === '' ? undefined : value;
   }
 

@@ -1,5 +1,5 @@
 /** Messages between a process's main thread and its compute thread. Large arrays are transferred, not copied. */
-import type { MicroBatch, ProgramSpec } from './step-program.ts';
+import type { MicroBatch, ProgramSpec } from './step-spec.ts';
 
 /** What the compute thread can be asked, by name: arguments and result. */
 export interface ComputeCalls {

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, StillhouseError } from '../base/errors.ts';
 import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest } from './compute-protocol.ts';
 import { slotNames } from './optimizer.ts';
-import type { MicroBatch, ProgramSpec } from './step-program.ts';
+import type { MicroBatch, ProgramSpec } from './step-spec.ts';
 
 interface Waiting {
   readonly resolve: (result: unknown) => void;

@@ -3,55 +3,27 @@
  * a step moves only the batch in and the vector of sums out, and applying the averaged vector moves nothing back.
  */
 import { invariant, StillhouseError } from '../base/errors.ts';
-import { createRandom } from '../base/random.ts';
+import { createRandom, hashName } from '../base/random.ts';
 import { attribute, GraphDefinition } from '../engine/graph-definition.ts';
+import { addDone, joinVector, reshape, splitVector } from '../engine/graph-vectors.ts';
+import { type Keep, withTensors } from '../engine/scope.ts';
 import { Session } from '../engine/session.ts';
 import { backend, type Tensor, tf } from '../engine/tf.ts';
 import { type TraceInput, traceInto } from '../engine/trace.ts';
 import { forward } from '../model/forward.ts';
 import { BATCH_NORM_MOMENTUM } from '../model/layers.ts';
-import type { ModelSpec, TensorSpec } from '../model/parameters.ts';
-import { microBatchSums, type Preprocessing, preprocess, TAIL_NUMBERS } from './batch-gradient.ts';
-import { type LossTerm, needsTeacher } from './loss.ts';
-import { addUpdate, type Optimizer, STEP_NUMBERS, slotNames, stepNumbers } from './optimizer.ts';
-
-export interface TrainingSpec {
-  readonly terms: readonly LossTerm[];
-  readonly temperature: number;
-  readonly optimizer: Optimizer;
-  readonly totalSteps: number;
-  /** Every micro-batch size that will occur: each is traced at its own shape. */
-  readonly batchSizes: readonly number[];
-}
-
-export interface ProgramSpec {
-  readonly model: ModelSpec;
-  readonly preprocessing: Preprocessing;
-  /** Null for a program that only predicts. */
-  readonly training: TrainingSpec | null;
-  /** Ascending; a prediction of n images runs at the smallest size that holds them. */
-  readonly predictBatchSizes: readonly number[];
-}
-
-/** One micro-batch. */
-export interface MicroBatch {
-  readonly count: number;
-  /** RGB 0..255, [count, height, width, channels]. */
-  readonly images: Float32Array;
-  /** [count], class numbers of the model. */
-  readonly labels: Int32Array;
-  /** [count, classes], or null when the loss needs none. */
-  readonly teacherLogits: Float32Array | null;
-}
+import type { TensorSpec } from '../model/parameters.ts';
+import { microBatchSums, preprocess, TAIL_NUMBERS } from './batch-gradient.ts';
+import { needsTeacher } from './loss.ts';
+import { addUpdate, STEP_NUMBERS, slotNames, stepNumbers } from './optimizer.ts';
+import type { MicroBatch, ProgramSpec, TrainingSpec } from './step-spec.ts';
+import { verifySums } from './verify-step.ts';
 
 interface Variable {
   readonly spec: TensorSpec;
   readonly handle: string;
   readonly slots: readonly string[];
 }
-
-/** How far the compiled vector may be from the eager one, relative to its norm: the orders of summation differ. */
-const VERIFY_TOLERANCE = 1e-4;
 
 export class StepProgram {
   readonly spec: ProgramSpec;
@@ -115,13 +87,16 @@ export class StepProgram {
     return isEmpty ? new Float32Array(0) : this.#session.read({}, `${name}/read`);
   }
 
-  /** The micro-batch's sums at the current weights, [vectorSize]. */
-  sums(batch: MicroBatch): Float32Array {
+  /** The micro-batch's sums at the current weights, [vectorSize]. @param temperature by default the training's own */
+  sums(batch: MicroBatch, temperature?: number): Float32Array {
     const training = this.#training();
     if (!training.batchSizes.includes(batch.count)) {
       throw new StillhouseError('INTERNAL', `no graph was traced for micro-batches of ${batch.count}`);
     }
-    return withTensors((keep) => this.#session.read(this.#feeds(batch, training, keep), `sums${batch.count}/out0`));
+    return withTensors((keep) => {
+      const feeds = this.#feeds(batch, training, temperature ?? training.temperature, keep);
+      return this.#session.read(feeds, `sums${batch.count}/out0`);
+    });
   }
 
   /** Updates weights, slots and moving statistics from the global batch's mean vector. @param step 0-based */
@@ -277,7 +252,7 @@ export class StepProgram {
   }
 
   /** The batch as tensors, by the name of the placeholder that takes them. */
-  #feeds(batch: MicroBatch, { terms, temperature }: TrainingSpec, keep: Keep): Record<string, Tensor> {
+  #feeds(batch: MicroBatch, { terms }: TrainingSpec, temperature: number, keep: Keep): Record<string, Tensor> {
     const { model } = this.spec;
     const { height, width, channels } = model.input;
     const prefix = `sums${batch.count}`;
@@ -335,146 +310,16 @@ export class StepProgram {
     return graph.add(name, 'AssignAddVariableOp', [handle, change], { dtype });
   }
 
-  /** Compares two different random batches with eager execution: one could not reveal a constant baked into the graph. */
   #verify(training: TrainingSpec): void {
     const { model } = this.spec;
-    const random = createRandom(0x5eed, model.parameterCount);
-    const values = Float32Array.from({ length: model.parameterCount }, () => 0.1 * random.nextNormal());
-    this.write('parameters', values);
-    for (const size of training.batchSizes) {
-      for (let round = 0; round < 2; round++) {
-        const batch = randomBatch(model, size, needsTeacher(training.terms), random);
-        const setting = { ...training, temperature: 1 + 2 * random.nextFloat() };
-        const distance = relativeDistance(this.#sumsAt(batch, setting), this.#eagerSums(batch, setting, values));
-        if (!(distance <= VERIFY_TOLERANCE)) {
-          throw new StillhouseError(
-            'FAILED_PRECONDITION',
-            `the compiled step of ${model.architecture.name} differs from eager execution by ${distance} (batch ${size})`,
-          );
-        }
-      }
-    }
-  }
-
-  #sumsAt(batch: MicroBatch, training: TrainingSpec): Float32Array {
-    return withTensors((keep) => this.#session.read(this.#feeds(batch, training, keep), `sums${batch.count}/out0`));
-  }
-
-  #eagerSums(batch: MicroBatch, training: TrainingSpec, values: Float32Array): Float32Array {
-    const { model, preprocessing } = this.spec;
-    return withTensors((keep) => {
-      const prefix = `sums${batch.count}`;
-      const feeds = this.#feeds(batch, training, keep);
-      const temperature = keep(tf.scalar(training.temperature));
-      let offset = 0;
-      const parameters = model.parameters.map((spec) => {
-        const piece = values.subarray(offset, offset + spec.size);
-        offset += spec.size;
-        return keep(tf.tensor(piece, [...spec.shape]));
-      });
-      const sums = tf.tidy(() =>
-        microBatchSums(model, preprocessing, training.terms, parameters, {
-          images: feeds[`${prefix}/images`] as Tensor,
-          labels: feeds[`${prefix}/labels`] as Tensor,
-          teacherLogits: feeds[`${prefix}/teacher`] ?? null,
-          temperature,
-          weights: training.terms.map((_, index) => feeds[`${prefix}/weight${index}`] as Tensor),
-        }),
-      );
-      return keep(sums).dataSync() as Float32Array;
-    });
-  }
-}
-
-type Keep = <T extends Tensor>(tensor: T) => T;
-
-/** Runs `body` and disposes of every tensor that it kept. */
-function withTensors<T>(body: (keep: Keep) => T): T {
-  const kept: Tensor[] = [];
-  try {
-    return body((tensor) => {
-      kept.push(tensor);
-      return tensor;
-    });
-  } finally {
-    tf.dispose(kept);
+    const random = createRandom(hashName(model.architecture.name), model.parameterCount);
+    const parameters = Float32Array.from({ length: model.parameterCount }, () => 0.1 * random.nextNormal());
+    this.write('parameters', parameters);
+    const compiled = (batch: MicroBatch, temperature: number) => this.sums(batch, temperature);
+    verifySums(this.spec, training, parameters, compiled, random);
   }
 }
 
 function tensorsOf(inputs: readonly TraceInput[]): Tensor[] {
   return inputs.map(({ tensor }) => tensor);
-}
-
-function reshape(graph: GraphDefinition, name: string, input: string, shape: readonly number[]): string {
-  const { TF_FLOAT, TF_INT32 } = backend().binding;
-  return graph.add(name, 'Reshape', [input, graph.integers(`${name}/shape`, shape)], {
-    T: attribute.type(TF_FLOAT),
-    Tshape: attribute.type(TF_INT32),
-  });
-}
-
-/** Cuts a flat vector into tensors of the given shapes; `rest` numbers at its end are left. */
-function splitVector(
-  graph: GraphDefinition,
-  name: string,
-  vector: string,
-  specs: readonly TensorSpec[],
-  rest = 0,
-): string[] {
-  const { TF_FLOAT, TF_INT32 } = backend().binding;
-  const sizes = [...specs.map(({ size }) => size), ...(rest > 0 ? [rest] : [])];
-  const split = graph.add(
-    name,
-    'SplitV',
-    [vector, graph.integers(`${name}/sizes`, sizes), graph.integer(`${name}/axis`, 0)],
-    {
-      T: attribute.type(TF_FLOAT),
-      Tlen: attribute.type(TF_INT32),
-      num_split: attribute.integer(sizes.length),
-    },
-  );
-  return specs.map(({ shape }, index) => reshape(graph, `${name}/piece${index}`, `${split}:${index}`, shape));
-}
-
-function joinVector(graph: GraphDefinition, name: string, pieces: readonly string[]): string {
-  const { TF_FLOAT, TF_INT32 } = backend().binding;
-  if (pieces.length === 1) return graph.add(name, 'Identity', pieces, { T: attribute.type(TF_FLOAT) });
-  return graph.add(name, 'ConcatV2', [...pieces, graph.integer(`${name}/axis`, 0)], {
-    N: attribute.integer(pieces.length),
-    T: attribute.type(TF_FLOAT),
-    Tidx: attribute.type(TF_INT32),
-  });
-}
-
-/** A node that can be fetched and waits for others that cannot. */
-function addDone(graph: GraphDefinition, name: string, waitFor: readonly string[]): string {
-  const one = graph.float(`${name}/one`, [1], []);
-  return graph.add(name, 'Identity', [one, ...waitFor.map((node) => `^${node}`)], {
-    T: attribute.type(backend().binding.TF_FLOAT),
-  });
-}
-
-function randomBatch(
-  model: ModelSpec,
-  count: number,
-  withTeacher: boolean,
-  random: ReturnType<typeof createRandom>,
-): MicroBatch {
-  const { height, width, channels } = model.input;
-  return {
-    count,
-    images: Float32Array.from({ length: count * height * width * channels }, () => 255 * random.nextFloat()),
-    labels: Int32Array.from({ length: count }, () => random.nextInt(model.classes)),
-    teacherLogits: withTeacher ? Float32Array.from({ length: count * model.classes }, () => random.nextNormal()) : null,
-  };
-}
-
-function relativeDistance(a: Float32Array, b: Float32Array): number {
-  let difference = 0;
-  let norm = 0;
-  for (let index = 0; index < b.length; index++) {
-    difference += ((a[index] as number) - (b[index] as number)) ** 2;
-    norm += (b[index] as number) ** 2;
-  }
-  return Math.sqrt(difference / Math.max(norm, Number.MIN_VALUE));
 }

@@ -12,7 +12,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { microBatchSizes } from '../data/lanes.ts';
 import { selectSplits } from '../data/splits.ts';
 import { CONTROL_TERMS, type LossTerm, needsTeacher } from '../distill/loss.ts';
-import type { ProgramSpec } from '../distill/step-program.ts';
+import type { ProgramSpec } from '../distill/step-spec.ts';
 import { type TrainingPlan, totalSteps } from '../distill/training-loop.ts';
 import type { ModelManifest } from '../model/artefact.ts';
 import { describeModel } from '../model/parameters.ts';

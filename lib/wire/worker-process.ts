@@ -1,7 +1,7 @@
 /** What teacher-workers and student-workers have in common: connections, the compute thread, data sets, heartbeats. */
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { StillhouseError } from '../base/errors.ts';
+import { dataRoot } from '../base/folders.ts';
 import type { ProcessContext } from '../base/process.ts';
 import { uniqueId } from '../base/random.ts';
 import type { Settings } from '../base/settings.ts';
@@ -15,16 +15,6 @@ import { jobSpecFromJson } from './job-file.ts';
 import type { JobSpec } from './job-spec.ts';
 import { connectNats, type Nats } from './nats.ts';
 import type { Role } from './records.ts';
-
-/** The folder of data sets. */
-export function dataRoot(settings: Settings): string {
-  const home = settings.text('HOME', '/root');
-  const cache = settings.text(
-    'STILLHOUSE_CACHE',
-    join(settings.text('XDG_CACHE_HOME', join(home, '.cache')), 'stillhouse'),
-  );
-  return settings.text('STILLHOUSE_DATA', join(cache, 'data'));
-}
 
 /** Sets the engine's threads; once per process, before the compute thread starts. */
 export function startCompute(settings: Settings): Compute {
@@ -98,7 +88,7 @@ export class WorkerProcess {
     const name = job.data.dataset;
     let opening = this.#datasets.get(name);
     if (opening === undefined) {
-      opening = openDataset(dataRoot(this.#context.settings), name);
+      opening = openDataset(dataRoot(this.#context.settings.environment), name);
       this.#datasets.set(name, opening);
       // A data set that is put in place later is found by the next task.
       opening.catch(() => this.#datasets.delete(name));

@@ -6,9 +6,6 @@ import { runCli, startCli, until, untilStarted } from '../helpers/cli.ts';
 import { findNatsServer } from '../helpers/nats-server.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
 
-/** Leftover processes are found through /proc. */
-const onLinux = process.platform === 'linux' ? test : test.skip;
-
 test('a nats-server that is not there fails the start', async (t) => {
   const named = await runCli(t, ['up'], { STILLHOUSE_NATS_SERVER: '/does/not/exist' });
   t.is(named.code, 1);
@@ -22,7 +19,7 @@ test('a nats-server that is not there fails the start', async (t) => {
   t.regex(none.err, /there is no nats-server \(run `npm run setup`/);
 });
 
-onLinux('a nats-server that ends at once fails the start with its log, and nothing stays', async (t) => {
+test('a nats-server that ends at once fails the start with its log, and nothing stays', async (t) => {
   const cli = startCli(t, ['up'], { STILLHOUSE_NATS_SERVER: '/bin/false', TMPDIR: await tempFolder(t) });
   const { code, err, out } = await cli.ended;
   t.is(code, 1);
@@ -56,7 +53,7 @@ for (const [signal, code] of [
   ['SIGTERM', 143],
   ['SIGINT', 130],
 ] as const) {
-  onLinux(`${signal} in the middle of the start ends everything and says so`, async (t) => {
+  test(`${signal} in the middle of the start ends everything and says so`, async (t) => {
     const TMPDIR = await tempFolder(t);
     const cli = startCli(t, ['up'], { STILLHOUSE_NATS_SERVER: findNatsServer(), TMPDIR });
     await untilStarted(cli, (command) => command.includes('nats-keeper'));
@@ -70,7 +67,7 @@ for (const [signal, code] of [
   });
 }
 
-onLinux('nothing outlives a command line that is killed', async (t) => {
+test('nothing outlives a command line that is killed', async (t) => {
   const TMPDIR = await tempFolder(t);
   const cli = startCli(t, ['up'], { STILLHOUSE_NATS_SERVER: findNatsServer(), TMPDIR });
   const binary = path.basename(findNatsServer());

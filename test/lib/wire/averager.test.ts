@@ -49,11 +49,20 @@ async function train(averager: BusAverager, firstLane: number, lanes: number): P
   return means;
 }
 
-async function assertAllAsOne(t: ExecutionContext, buses: readonly Bus[], stallTimeoutMs = 2_000): Promise<BusAverager[]> {
+async function assertAllAsOne(
+  t: ExecutionContext,
+  buses: readonly Bus[],
+  stallTimeoutMs = 2_000,
+): Promise<BusAverager[]> {
   const alone = localAverager(LANES, VECTOR);
   const expected: Float32Array[] = [];
   for (let step = 0; step < STEPS; step++) {
-    expected.push(await alone.average(step, Array.from({ length: LANES }, (_, lane) => sumsOf(step, lane))));
+    expected.push(
+      await alone.average(
+        step,
+        Array.from({ length: LANES }, (_, lane) => sumsOf(step, lane)),
+      ),
+    );
   }
   const all = averagers(buses, stallTimeoutMs);
   for (const bus of buses) await bus.flush();
@@ -109,7 +118,10 @@ test('over a real nats-server, also when it restarts between steps', async (t) =
     for (const connection of connections) await connection.close();
     await server.stop();
   });
-  await assertAllAsOne(t, connections.map(({ bus }) => bus));
+  await assertAllAsOne(
+    t,
+    connections.map(({ bus }) => bus),
+  );
   const [first, second] = averagers(
     connections.map(({ bus }) => bus),
     100,

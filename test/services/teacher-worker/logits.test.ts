@@ -29,7 +29,12 @@ students: [{ name: student, arch: simple-cnn }]
 /** A real teacher over gRPC: a model of seeded weights in the compute thread, a data set on disk. */
 async function serveTeacher(t: ExecutionContext) {
   const root = await tempFolder(t);
-  await writeSmallDataset(root, 'trees', { files: [['train', 40], ['test', 4]] });
+  await writeSmallDataset(root, 'trees', {
+    files: [
+      ['train', 40],
+      ['test', 4],
+    ],
+  });
   const dataset = await openDataset(root, 'trees');
   configureEngine({ intraOpThreads: 1, interOpThreads: 1 });
   const compute = new Compute();
@@ -59,26 +64,29 @@ async function serveTeacher(t: ExecutionContext) {
   return { dataset, program, logits, options };
 }
 
-test.serial('logits are those of the same view of the same samples, gathered to the classes of the student', async (t) => {
-  const { dataset, program, logits, options } = await serveTeacher(t);
-  const stream = await LogitsStream.open(options);
-  t.teardown(() => stream.close());
-  const ids = Uint32Array.of(3, 9, 31, 0, 17);
-  const got = await stream.logits({ step: 0, lane: 2, ids, epoch: 4 });
-  const images = dataset.readImages(ids);
-  applyViews(images, ids, dataset.image, { seed: 5, epoch: 4, flip: true, shift: 2 });
-  const all = await program.predict(images, ids.length);
-  const gathered = Array.from(ids, (_, row) => [all[row * 4 + 3], all[row * 4]]).flat();
-  t.deepEqual([...got], gathered as number[]);
-  const again = await stream.logits({ step: 0, lane: 2, ids, epoch: 4 });
-  t.deepEqual(again, got);
-  const other = await stream.logits({ step: 1, lane: 2, ids, epoch: 5 });
-  t.notDeepEqual(other, got);
-  const service = logits.implementation();
-  const status = await service.GetTeacherStatus({}, undefined as never);
-  const [job] = status.jobs ?? [];
-  t.like(job, { jobId: 'job-1', samplesServed: 10, samplesRepeated: 5, batchesServed: 3, bytesSent: 3 * 5 * 2 * 4 });
-});
+test.serial(
+  'logits are those of the same view of the same samples, gathered to the classes of the student',
+  async (t) => {
+    const { dataset, program, logits, options } = await serveTeacher(t);
+    const stream = await LogitsStream.open(options);
+    t.teardown(() => stream.close());
+    const ids = Uint32Array.of(3, 9, 31, 0, 17);
+    const got = await stream.logits({ step: 0, lane: 2, ids, epoch: 4 });
+    const images = dataset.readImages(ids);
+    applyViews(images, ids, dataset.image, { seed: 5, epoch: 4, flip: true, shift: 2 });
+    const all = await program.predict(images, ids.length);
+    const gathered = Array.from(ids, (_, row) => [all[row * 4 + 3], all[row * 4]]).flat();
+    t.deepEqual([...got], gathered as number[]);
+    const again = await stream.logits({ step: 0, lane: 2, ids, epoch: 4 });
+    t.deepEqual(again, got);
+    const other = await stream.logits({ step: 1, lane: 2, ids, epoch: 5 });
+    t.notDeepEqual(other, got);
+    const service = logits.implementation();
+    const status = await service.GetTeacherStatus({}, undefined as never);
+    const [job] = status.jobs ?? [];
+    t.like(job, { jobId: 'job-1', samplesServed: 10, samplesRepeated: 5, batchesServed: 3, bytesSent: 3 * 5 * 2 * 4 });
+  },
+);
 
 test.serial('many more batches than credits are all answered, each with its own', async (t) => {
   const { options } = await serveTeacher(t);
@@ -103,13 +111,16 @@ test.serial('what the teacher cannot meet is refused before the first batch', as
   await refused({ jobId: 'job-2' }, /not loaded here for job job-2/);
 });
 
-test.serial('a sample that the data set lacks ends the stream with its reason, and so does the teacher going away', async (t) => {
-  const { options } = await serveTeacher(t);
-  const stream = await LogitsStream.open(options);
-  const error = await t.throwsAsync(stream.logits({ step: 0, lane: 0, ids: Uint32Array.of(1_000_000), epoch: 0 }));
-  t.true(error instanceof StillhouseError && error.code === 'INVALID_ARGUMENT', String(error));
-  await t.throwsAsync(stream.logits({ step: 1, lane: 0, ids: Uint32Array.of(1), epoch: 0 }));
-  stream.close();
-  const nowhere = { ...options, address: '127.0.0.1:9' };
-  await t.throwsAsync(LogitsStream.open(nowhere), { message: /the teacher at 127\.0\.0\.1:9 cannot be reached/ });
-});
+test.serial(
+  'a sample that the data set lacks ends the stream with its reason, and so does the teacher going away',
+  async (t) => {
+    const { options } = await serveTeacher(t);
+    const stream = await LogitsStream.open(options);
+    const error = await t.throwsAsync(stream.logits({ step: 0, lane: 0, ids: Uint32Array.of(1_000_000), epoch: 0 }));
+    t.true(error instanceof StillhouseError && error.code === 'INVALID_ARGUMENT', String(error));
+    await t.throwsAsync(stream.logits({ step: 1, lane: 0, ids: Uint32Array.of(1), epoch: 0 }));
+    stream.close();
+    const nowhere = { ...options, address: '127.0.0.1:9' };
+    await t.throwsAsync(LogitsStream.open(nowhere), { message: /the teacher at 127\.0\.0\.1:9 cannot be reached/ });
+  },
+);
