@@ -37,7 +37,8 @@ export function natsConfiguration(folder: string, port: number): string {
     'host: "127.0.0.1"',
     `port: ${port}`,
     `ports_file_dir: ${JSON.stringify(join(folder, 'ports'))}`,
-    `jetstream { store_dir: ${JSON.stringify(join(folder, 'jetstream'))} }`,
+    // What a job has done is on disk before anyone acts on it.
+    `jetstream { store_dir: ${JSON.stringify(join(folder, 'jetstream'))}, sync_interval: always }`,
     '',
   ].join('\n');
 }

@@ -37,6 +37,12 @@ export function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Resolves when the signal is aborted. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
 /** Calls `task` every `periodMs` until the returned function is called. Does not keep the process alive by itself. */
 export function every(periodMs: number, task: () => void): () => void {
   const timer = setInterval(task, periodMs);

@@ -30,6 +30,8 @@ export interface NatsOptions {
   readonly logger: Logger;
   /** Time for the first connection, retries included; default 10 s. A connection that is lost later is retried forever. */
   readonly timeoutMs?: number;
+  /** Gives the first connection up; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
   /** Copies of each stream: 1 on one server, 3 on a cluster. Default 1. */
   readonly replicas?: number;
 }
@@ -51,6 +53,7 @@ export interface Nats {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TRY_MS = 2_000;
 const CONNECT_RETRY_MS = 200;
 const REQUEST_TIMEOUT_MS = 5_000;
 /** For a whole object. */
@@ -112,10 +115,10 @@ async function connectWithin(options: NatsOptions): Promise<NatsConnection> {
   for (;;) {
     const leftMs = Math.max(1, deadline - monotonicMs());
     try {
-      return await connect({ ...connectionOptions, timeout: leftMs });
+      return await connect({ ...connectionOptions, timeout: Math.min(leftMs, CONNECT_TRY_MS) });
     } catch (error) {
       if (monotonicMs() + CONNECT_RETRY_MS < deadline && isTransient(error)) {
-        await sleep(CONNECT_RETRY_MS);
+        await sleep(CONNECT_RETRY_MS, options.signal);
         continue;
       }
       throw new StillhouseError('UNAVAILABLE', `no NATS server answers at ${shown}: ${(error as Error).message}`, {

@@ -36,6 +36,8 @@ const FINAL: readonly ErrorCode[] = ['INVALID_ARGUMENT', 'DEADLINE_EXCEEDED'];
 export class Legs {
   readonly #clients = new Map<string, OipClient>();
   readonly #outstanding = new Map<string, number>();
+  /** Clients that are closed once nothing is outstanding at their address. */
+  #retired: { readonly address: string; readonly client: OipClient }[] = [];
   #turn = 0;
 
   /**
@@ -59,17 +61,20 @@ export class Legs {
     return results.map(({ value }) => value);
   }
 
-  /** Lets go of connections to any other address. */
+  /** Lets go of connections to any other address, each when its calls have ended: silence alone does not cut them. */
   keepOnly(addresses: ReadonlySet<string>): void {
     for (const [address, client] of this.#clients) {
       if (addresses.has(address)) continue;
-      client.close();
       this.#clients.delete(address);
+      if (this.#outstanding.has(address)) this.#retired.push({ address, client });
+      else client.close();
     }
   }
 
   close(): void {
-    this.keepOnly(new Set());
+    for (const { client } of this.#retired) client.close();
+    for (const client of this.#clients.values()) client.close();
+    this.#clients.clear();
   }
 
   async #callAll<T>(legs: readonly ReachableLeg[], limits: LegLimits, call: LegCall<T>): Promise<Timed<T>[]> {
@@ -139,8 +144,13 @@ export class Legs {
 
   #count(address: string, change: number): void {
     const count = (this.#outstanding.get(address) ?? 0) + change;
-    if (count === 0) this.#outstanding.delete(address);
-    else this.#outstanding.set(address, count);
+    if (count > 0) {
+      this.#outstanding.set(address, count);
+      return;
+    }
+    this.#outstanding.delete(address);
+    for (const retired of this.#retired) if (retired.address === address) retired.client.close();
+    this.#retired = this.#retired.filter((retired) => retired.address !== address);
   }
 }
 

@@ -18,8 +18,9 @@ export interface EvaluateRouteRequest {
 
 const IMAGES_PER_REQUEST = 64;
 const REQUEST_TIMEOUT_MS = 30_000;
-const READY_TIMEOUT_MS = 30_000;
-const READY_POLL_MS = 100;
+/** A route that cannot answer for a moment (a specialist is silent, a revision is taken over) is asked again so long. */
+const PATIENCE_MS = 30_000;
+const RETRY_MS = 200;
 
 export async function evaluateRoute(request: EvaluateRouteRequest, task: TaskContext): Promise<TaskResult> {
   const { job, dataset, command } = request;
@@ -29,11 +30,11 @@ export async function evaluateRoute(request: EvaluateRouteRequest, task: TaskCon
   try {
     task.ready({ parameters: 0, stepsTotal: 0 });
     await task.begun;
-    await waitUntilReady(client, command, task.signal);
     let correct = 0;
     for (let start = 0; start < ids.length; start += IMAGES_PER_REQUEST) {
       const batch = ids.subarray(start, start + IMAGES_PER_REQUEST);
-      correct += await correctAnswers(client, command.route, dataset, batch, task.signal);
+      const { signal } = task;
+      correct += await patiently(() => correctAnswers(client, command.route, dataset, batch, signal), signal);
     }
     return { correct, evaluatedImages: ids.length };
   } finally {
@@ -41,13 +42,17 @@ export async function evaluateRoute(request: EvaluateRouteRequest, task: TaskCon
   }
 }
 
-async function waitUntilReady(client: OipClient, { route }: EvaluateRoute__Output, signal: AbortSignal): Promise<void> {
-  const deadlineMs = monotonicMs() + READY_TIMEOUT_MS;
-  while (!(await client.modelReady(route, '', { timeoutMs: REQUEST_TIMEOUT_MS, signal }))) {
-    if (monotonicMs() > deadlineMs) {
-      throw new StillhouseError('UNAVAILABLE', `the router at ${client.address} is not ready for route ${route}`);
+/** Calls until it succeeds, fails with anything but UNAVAILABLE, or patience runs out. */
+async function patiently<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  const deadlineMs = monotonicMs() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await call();
+    } catch (thrown) {
+      const error = StillhouseError.from(thrown);
+      if (error.code !== 'UNAVAILABLE' || monotonicMs() > deadlineMs) throw error;
+      await sleep(RETRY_MS, signal);
     }
-    await sleep(READY_POLL_MS, signal);
   }
 }
 

@@ -1,4 +1,5 @@
 /** Loads a stored teacher and serves its logits to one job until the task is cancelled. */
+import { untilAborted } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { loadModel } from '../../lib/checkpoint/models.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
@@ -30,15 +31,10 @@ export async function serveTeacher(request: ServeTeacherRequest, task: TaskConte
   try {
     logits.serve({ jobId, job, modelDigest, classNames: manifest.classNames, dataset, program });
     task.ready({ parameters: program.spec.model.parameterCount, stepsTotal: 0 });
-    await aborted(task.signal);
+    await untilAborted(task.signal);
     return {};
   } finally {
     logits.withdraw(jobId);
     await program.close();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

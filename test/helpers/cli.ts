@@ -18,6 +18,8 @@ export interface RunningCli {
   readonly ended: Promise<CliResult>;
   /** Command lines of all living processes that this one started, directly or not, itself included. */
   processes(): Promise<string[]>;
+  /** Their process ids. */
+  pids(): Promise<number[]>;
 }
 
 const ENTRY = fileURLToPath(new URL('cli-entry.ts', import.meta.url));
@@ -44,7 +46,12 @@ export function startCli(
   t.teardown(async () => {
     for (const { pid } of await marked(mark)) process.kill(pid, 'SIGKILL');
   });
-  return { process: child, ended, processes: async () => (await marked(mark)).map(({ command }) => command) };
+  return {
+    process: child,
+    ended,
+    processes: async () => (await marked(mark)).map(({ command }) => command),
+    pids: async () => (await marked(mark)).map(({ pid }) => pid),
+  };
 }
 
 export function runCli(

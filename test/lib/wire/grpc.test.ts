@@ -73,13 +73,15 @@ test('a bidirectional stream carries messages and ends with the status of the er
 
 test('an aborted call and one past its deadline reject with their codes; the handler sees it', async (t) => {
   const server = new RpcServer(testLogger());
-  let left = 0;
+  let entered = () => {};
+  let left = () => {};
   server.add('Teacher', {
     StreamLogits: async () => {},
     GetTeacherStatus: (_request, { signal }) =>
       new Promise((_, reject) => {
+        entered();
         signal.addEventListener('abort', () => {
-          left++;
+          left();
           reject(signal.reason);
         });
       }),
@@ -89,12 +91,19 @@ test('an aborted call and one past its deadline reject with their codes; the han
   const late = await t.throwsAsync(unary(client, 'GetTeacherStatus', {}, { timeoutMs: 50 }));
   t.like(late, { code: 'DEADLINE_EXCEEDED' });
   const controller = new AbortController();
+  const hasEntered = new Promise<void>((resolve) => {
+    entered = resolve;
+  });
+  const hasLeft = new Promise<void>((resolve) => {
+    left = resolve;
+  });
   const call = unary(client, 'GetTeacherStatus', {}, { timeoutMs: 60_000, signal: controller.signal });
+  await hasEntered;
   controller.abort();
   t.like(await t.throwsAsync(call), { code: 'CANCELLED' });
+  await hasLeft;
   client.close();
   await server.stop(2_000);
-  t.true(left >= 1);
 });
 
 test('a port in use and an unreachable server are told in one clear line', async (t) => {

@@ -1,4 +1,4 @@
-import anyTest, { type TestFn } from 'ava';
+import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import { sleep } from '../../../lib/base/clock.ts';
 import { createRandom } from '../../../lib/base/random.ts';
 import type { Bus } from '../../../lib/wire/bus.ts';
@@ -19,8 +19,11 @@ test.after.always(async (t) => {
   await t.context.server?.stop();
 });
 
-function open(server: NatsServer): Promise<Nats> {
-  return connectNats({ servers: server.url, name: 'test', logger: testLogger() });
+/** Closed with the test, however it ends. */
+async function open(t: ExecutionContext, server: NatsServer): Promise<Nats> {
+  const nats = await connectNats({ servers: server.url, name: 'test', logger: testLogger() });
+  t.teardown(() => nats.close());
+  return nats;
 }
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -55,13 +58,11 @@ async function busScript(first: Bus, second: Bus) {
 const BUS_RESULT = { heard: ['a.b.c=1', 'all=1', 'all=2', 'all=3'], own: [] };
 
 test('the bus: wildcards, no echo, unsubscribe, a payload that is too large', async (t) => {
-  const first = await open(t.context.server);
-  const second = await open(t.context.server);
+  const first = await open(t, t.context.server);
+  const second = await open(t, t.context.server);
   t.deepEqual(await busScript(first.bus, second.bus), BUS_RESULT);
   const tooLarge = () => first.bus.publish('a', new Uint8Array(first.bus.maxPayloadBytes + 1));
   t.throws(tooLarge, { code: 'RESOURCE_EXHAUSTED' });
-  await first.close();
-  await second.close();
 });
 
 test('the bus in memory behaves alike', async (t) => {
@@ -71,7 +72,7 @@ test('the bus in memory behaves alike', async (t) => {
   t.throws(() => first.publish('a', new Uint8Array(11)), { code: 'RESOURCE_EXHAUSTED' });
 });
 
-async function keyValueScript(t: import('ava').ExecutionContext, kv: KeyValue) {
+async function keyValueScript(t: ExecutionContext, kv: KeyValue) {
   t.is(await kv.get('job/ü.1'), undefined);
   t.deepEqual(await kv.keys(), []);
   t.deepEqual(await kv.history('job/ü.1'), []);
@@ -107,9 +108,8 @@ async function keyValueScript(t: import('ava').ExecutionContext, kv: KeyValue) {
 }
 
 test('key-value: compare-and-set, history, keys of any text, watch', async (t) => {
-  const nats = await open(t.context.server);
+  const nats = await open(t, t.context.server);
   await keyValueScript(t, await nats.keyValue('test_kv', { history: 2 }));
-  await nats.close();
 });
 
 test('key-value in memory behaves alike', async (t) => {
@@ -117,17 +117,16 @@ test('key-value in memory behaves alike', async (t) => {
 });
 
 test('of two writers with the same revision one wins', async (t) => {
-  const nats = await Promise.all([open(t.context.server), open(t.context.server)]);
+  const nats = await Promise.all([open(t, t.context.server), open(t, t.context.server)]);
   const stores = await Promise.all(nats.map((connection) => connection.keyValue('test_race')));
   const [first] = stores as [KeyValue, KeyValue];
   const revision = await first.create('lease', text('0'));
   const results = await Promise.allSettled(stores.map((kv, at) => kv.update('lease', text(String(at)), revision)));
   t.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
-  for (const connection of nats) await connection.close();
 });
 
 test('an object of 3 MB comes back; putting it again changes nothing; a missing one is told', async (t) => {
-  const nats = await open(t.context.server);
+  const nats = await open(t, t.context.server);
   const objects = await nats.objects();
   const random = createRandom(7);
   const bytes = Uint8Array.from({ length: 3_000_000 }, () => random.nextInt(256));
@@ -142,13 +141,13 @@ test('an object of 3 MB comes back; putting it again changes nothing; a missing 
   await t.throwsAsync(objects.get('../etc/passwd'), { code: 'INVALID_ARGUMENT' });
   const empty = await objects.put(new Uint8Array());
   t.is((await objects.get(empty)).byteLength, 0);
-  await nats.close();
 });
 
 test('a server that goes and comes back: both are told, subscriptions and records are there again', async (t) => {
   const server = await startNatsServer();
-  const first = await open(server);
-  const second = await open(server);
+  t.teardown(() => server.stop());
+  const first = await open(t, server);
+  const second = await open(t, server);
   const kv = await first.keyValue('test_restart');
   const revision = await kv.create('key', text('kept'));
   let heard = 0;
@@ -167,9 +166,6 @@ test('a server that goes and comes back: both are told, subscriptions and record
   await until(() => heard > 0);
   t.is(heard, 1);
   t.is((await kv.get('key'))?.revision, revision);
-  await first.close();
-  await second.close();
-  await server.stop();
 });
 
 test('no server, or no address: one clear line', async (t) => {

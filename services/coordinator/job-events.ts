@@ -1,0 +1,117 @@
+/** What a job hears and what it wants done: the vocabulary between the pure machine and its shell. */
+import type { ErrorCode } from '../../lib/base/errors.ts';
+import type { RouteRecord } from '../../lib/wire/records.ts';
+import type { ShareRecord } from './job-record.ts';
+
+/** A worker that is attached and alive. */
+export interface ClusterWorker {
+  readonly id: string;
+  readonly role: 'teacher' | 'student' | 'specialist';
+  /** `host:port`; empty for students. */
+  readonly address: string;
+  /** Equal fingerprints compute bit-identically. */
+  readonly fingerprint: string;
+}
+
+/** A router that is alive. */
+export interface ClusterRouter {
+  readonly id: string;
+  readonly address: string;
+  /** The revision of each route that all its requests go by. */
+  readonly routes: Readonly<Record<string, number>>;
+}
+
+/** Who is there; both lists sorted by id. */
+export interface ClusterView {
+  readonly workers: readonly ClusterWorker[];
+  readonly routers: readonly ClusterRouter[];
+}
+
+export interface Progress {
+  readonly step: number;
+  readonly firstLoss: number;
+  readonly loss: number;
+  readonly share: ShareRecord | undefined;
+}
+
+export interface TaskResult {
+  readonly last: Progress | undefined;
+  readonly modelDigest: string;
+  readonly manifestJson: string;
+  readonly correct: number;
+  readonly evaluatedImages: number;
+}
+
+export type JobEvent =
+  /** It is this job's turn. */
+  | { readonly kind: 'start' }
+  | { readonly kind: 'cancel' }
+  /** Time has passed. */
+  | { readonly kind: 'tick' }
+  | { readonly kind: 'cluster'; readonly cluster: ClusterView }
+  /** Comes before the `cluster` event without the worker, and says why. */
+  | { readonly kind: 'worker-lost'; readonly workerId: string; readonly reason: string }
+  | {
+      readonly kind: 'ready';
+      readonly workerId: string;
+      readonly taskId: string;
+      readonly parameters: number;
+      readonly stepsTotal: number;
+    }
+  | { readonly kind: 'progress'; readonly workerId: string; readonly taskId: string; readonly progress: Progress }
+  | { readonly kind: 'done'; readonly workerId: string; readonly taskId: string; readonly result: TaskResult }
+  | {
+      readonly kind: 'failed';
+      readonly workerId: string;
+      readonly taskId: string;
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly field: string;
+    }
+  /** The answer to the effect `publish`. */
+  | { readonly kind: 'published'; readonly routeRevision: number }
+  | { readonly kind: 'publish-failed'; readonly message: string };
+
+export interface PublishedModel {
+  readonly name: string;
+  readonly digest: string;
+  readonly manifestJson: string;
+}
+
+export interface ViewMember {
+  readonly workerId: string;
+  readonly firstLane: number;
+  readonly lanes: number;
+}
+
+export interface TeacherEndpoint {
+  readonly workerId: string;
+  readonly address: string;
+  readonly modelDigest: string;
+}
+
+/** The task of a StartTask; see the messages of the same names. */
+export type TaskCommand =
+  | { readonly kind: 'train-teacher'; readonly teacher: string }
+  | { readonly kind: 'serve-teacher'; readonly teacher: string; readonly modelDigest: string }
+  | {
+      readonly kind: 'train-student';
+      readonly student: string;
+      readonly control: boolean;
+      readonly view: { readonly number: number; readonly members: readonly ViewMember[] };
+      readonly teachers: readonly TeacherEndpoint[];
+    }
+  | {
+      readonly kind: 'evaluate-route';
+      readonly route: string;
+      readonly routerAddress: string;
+      readonly routeRevision: number;
+    };
+
+export type JobEffect =
+  | { readonly kind: 'start-task'; readonly workerId: string; readonly taskId: string; readonly command: TaskCommand }
+  | { readonly kind: 'begin-task'; readonly workerId: string; readonly taskId: string }
+  | { readonly kind: 'cancel-task'; readonly workerId: string; readonly taskId: string }
+  | { readonly kind: 'publish'; readonly models: readonly PublishedModel[]; readonly route: RouteRecord }
+  /** Write the job's record: more than its progress has changed. */
+  | { readonly kind: 'save' };

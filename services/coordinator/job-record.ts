@@ -1,0 +1,125 @@
+/** A job as the coordinator keeps it in `still_jobs` and as the API shows it. */
+import { z } from 'zod';
+import type { Job } from '../../lib/wire/generated/stillhouse/v1/Job.ts';
+import type { PhaseKind__Output } from '../../lib/wire/generated/stillhouse/v1/PhaseKind.ts';
+import { decodeJson, encodeJson } from '../../lib/wire/records.ts';
+
+const count = z.number().int().nonnegative();
+
+/** JSON has no NaN and writes null: a loss that has diverged comes back as NaN. */
+const real = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+
+const shareSchema = z.object({
+  workerId: z.string(),
+  firstLane: count,
+  lanes: count,
+  stepsCommitted: count,
+  samplesCommitted: count,
+  gradientBytesSent: real,
+  gradientBytesReceived: real,
+  teacherSamples: count,
+  weightsDigest: z.string(),
+  teacherWaitMs: real,
+  averagingWaitMs: real,
+  pid: count,
+});
+
+const phaseSchema = z.object({
+  kind: z.enum(['TRAIN_TEACHER', 'DISTIL', 'CONTROL', 'PUBLISH', 'EVALUATE_ROUTE']),
+  state: z.enum(['PENDING', 'RUNNING', 'DONE', 'FAILED']),
+  /** The teacher, student or route that the phase is about. */
+  subject: z.string(),
+  step: count,
+  stepsTotal: count,
+  firstLoss: real,
+  loss: real,
+  imagesPerSecond: real,
+  accuracy: real,
+  evaluatedImages: count,
+  workers: z.array(shareSchema),
+  modelDigest: z.string(),
+  /** How long it took; while it runs, see `startedMs` of the machine. */
+  seconds: real,
+  parameters: count,
+});
+
+const jobSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  /** Order of submission: later jobs have higher numbers. */
+  sequence: count,
+  state: z.enum(['QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED']),
+  message: z.string(),
+  phases: z.array(phaseSchema),
+  specJson: z.string(),
+  datasetDigest: z.string(),
+  createdAt: z.string(),
+  endedAt: z.string(),
+  /** Grows with every change. */
+  revision: count,
+  /** Chosen by who submitted it; empty for none. */
+  idempotencyKey: z.string(),
+});
+
+export type ShareRecord = z.infer<typeof shareSchema>;
+export type PhaseRecord = z.infer<typeof phaseSchema>;
+export type JobRecord = z.infer<typeof jobSchema>;
+export type PhaseName = PhaseRecord['kind'];
+export type JobStateName = JobRecord['state'];
+
+export function newPhase(kind: PhaseName, subject: string): PhaseRecord {
+  return {
+    kind,
+    state: 'PENDING',
+    subject,
+    step: 0,
+    stepsTotal: 0,
+    firstLoss: 0,
+    loss: 0,
+    imagesPerSecond: 0,
+    accuracy: 0,
+    evaluatedImages: 0,
+    workers: [],
+    modelDigest: '',
+    seconds: 0,
+    parameters: 0,
+  };
+}
+
+export function hasEnded(job: JobRecord): boolean {
+  return job.state === 'SUCCEEDED' || job.state === 'FAILED' || job.state === 'CANCELLED';
+}
+
+/** The job, ended for a reason; what was running then has failed with it. */
+export function endedJob(job: JobRecord, state: JobStateName, message: string, endedAt: string): JobRecord {
+  const phases = job.phases.map((phase) =>
+    phase.state === 'RUNNING' ? { ...phase, state: 'FAILED' as const } : phase,
+  );
+  return { ...job, state, message, phases, endedAt };
+}
+
+export function encodeJob(job: JobRecord): Uint8Array {
+  return encodeJson(job);
+}
+
+/** DATA_LOSS, naming `where`, when it is no job. */
+export function decodeJob(bytes: Uint8Array, where: string): JobRecord {
+  return decodeJson(bytes, jobSchema, where);
+}
+
+/** The job as the API answers it. */
+export function jobMessage(job: JobRecord): Job {
+  const { sequence: _sequence, idempotencyKey: _key, ...shown } = job;
+  return {
+    ...shown,
+    state: `JOB_STATE_${job.state}`,
+    phases: job.phases.map((phase) => ({
+      ...phase,
+      kind: `PHASE_KIND_${phase.kind}` as PhaseKind__Output,
+      state: `PHASE_STATE_${phase.state}` as const,
+    })),
+  };
+}

@@ -1,0 +1,84 @@
+/** From a submitted job file to a queued job: everything that can be refused is refused here. */
+import { wallClockIso } from '../../lib/base/clock.ts';
+import { StillhouseError } from '../../lib/base/errors.ts';
+import { uniqueId } from '../../lib/base/random.ts';
+import { canonicalJson } from '../../lib/data/canonical-json.ts';
+import { resolveClasses, restrictToClasses } from '../../lib/data/class-map.ts';
+import { type Dataset, openDataset } from '../../lib/data/dataset.ts';
+import { selectSplits } from '../../lib/data/splits.ts';
+import { architectureNames } from '../../lib/model/zoo.ts';
+import { type JobSpec, readJobFile, validateJob } from '../../lib/wire/job-file.ts';
+import { plannedPhases } from './job-plan.ts';
+import type { JobRecord } from './job-record.ts';
+import type { JobStore } from './job-store.ts';
+
+const KEY_CHARACTERS_MAX = 128;
+
+export interface Submission {
+  /** The job file, YAML or JSON. */
+  readonly text: string;
+  readonly idempotencyKey: string;
+}
+
+/** Answers the new job's record, or the one that the key has named before. Creates it in the store. */
+export async function submitJob(store: JobStore, dataRoot: string, submission: Submission): Promise<JobRecord> {
+  const { text, idempotencyKey } = submission;
+  if (idempotencyKey.length > KEY_CHARACTERS_MAX) {
+    throw new StillhouseError(
+      'INVALID_ARGUMENT',
+      `the idempotency key has ${idempotencyKey.length} characters, at most ${KEY_CHARACTERS_MAX} are allowed`,
+      { field: 'idempotency_key' },
+    );
+  }
+  const file = readJobFile(text);
+  const { spec } = file;
+  const specJson = canonicalJson(spec);
+  const known = idempotencyKey === '' ? undefined : store.list().find((job) => job.idempotencyKey === idempotencyKey);
+  if (known !== undefined) {
+    if (known.specJson === specJson) return known;
+    throw new StillhouseError('ALREADY_EXISTS', `job ${known.id} was submitted by this key with another job file`, {
+      field: 'idempotency_key',
+      hint: 'choose another key',
+    });
+  }
+  validateJob(spec, { architectures: architectureNames }, file.locate);
+  const dataset = await openDataset(dataRoot, spec.data.dataset, { verifyContent: false });
+  try {
+    validateJob(spec, { architectures: architectureNames, classNames: dataset.classNames }, file.locate);
+    checkSamples(spec, dataset);
+  } finally {
+    await dataset.close();
+  }
+  const record: JobRecord = {
+    id: uniqueId(spec.name),
+    name: spec.name,
+    sequence: store.nextSequence(),
+    state: 'QUEUED',
+    message: 'waits for its turn',
+    phases: plannedPhases(spec),
+    specJson,
+    datasetDigest: dataset.digest,
+    createdAt: wallClockIso(),
+    endedAt: '',
+    revision: 1,
+    idempotencyKey,
+  };
+  await store.create(record);
+  return record;
+}
+
+/** The splits must exist, and every student must have something to learn and something to be tested on. */
+function checkSamples(spec: JobSpec, dataset: Dataset): void {
+  const splits = selectSplits(dataset, { seed: spec.seed, ...spec.data });
+  for (const [index, { name, classes }] of spec.students.entries()) {
+    const field = `students[${index}].classes`;
+    const { classIds } = resolveClasses(classes ?? dataset.classNames, dataset.classNames, field);
+    for (const split of ['train', 'test'] as const) {
+      if (restrictToClasses(splits[split], dataset.labels, classIds).length > 0) continue;
+      throw new StillhouseError('INVALID_ARGUMENT', `data.${split}: no image of it has a class of student ${name}`, {
+        field: `data.${split}`,
+        hint: 'take more images or other classes',
+      });
+    }
+  }
+}

@@ -1,0 +1,100 @@
+/** The part of the Coordinator service about jobs and the cluster. */
+import { StillhouseError } from '../../lib/base/errors.ts';
+import type { Implementation } from '../../lib/wire/grpc.ts';
+import type { JobControl } from './job-control.ts';
+import { hasEnded, type JobRecord, jobMessage } from './job-record.ts';
+import type { JobStore } from './job-store.ts';
+import { submitJob } from './job-submission.ts';
+import type { Membership } from './membership.ts';
+
+export interface JobsApiOptions {
+  readonly store: JobStore;
+  readonly control: JobControl;
+  readonly membership: Membership;
+  readonly dataRoot: string;
+  readonly leaderEpoch: number;
+  /** Aborted when the coordinator ends: watches end with it. */
+  readonly ending: AbortSignal;
+}
+
+type JobMethods = 'SubmitJob' | 'GetJob' | 'ListJobs' | 'WatchJob' | 'CancelJob' | 'GetCluster';
+
+export function jobsApi(options: JobsApiOptions): Pick<Implementation<'Coordinator'>, JobMethods> {
+  const { store, control, membership, dataRoot, leaderEpoch, ending } = options;
+  const find = (id: string): JobRecord => {
+    const job = store.get(id);
+    if (job !== undefined) return job;
+    throw new StillhouseError('NOT_FOUND', `there is no job "${id}"`, {
+      field: 'id',
+      hint: 'ListJobs names all of them',
+    });
+  };
+  // One after the other: two submissions with the same key must see each other.
+  let submissions: Promise<unknown> = Promise.resolve();
+  return {
+    SubmitJob: async ({ spec, idempotencyKey }) => {
+      const submission = submissions.then(() => submitJob(store, dataRoot, { text: spec, idempotencyKey }));
+      submissions = submission.catch(() => undefined);
+      const job = await submission;
+      control.poke();
+      return jobMessage(store.get(job.id) ?? job);
+    },
+    GetJob: ({ id }) => jobMessage(find(id)),
+    ListJobs: () => ({ jobs: store.list().map(jobMessage) }),
+    CancelJob: ({ id }) => jobMessage(control.cancel(find(id))),
+    GetCluster: () => ({
+      leaderEpoch,
+      members: membership.members().map((member) => ({ ...member, modelDigests: [...member.modelDigests] })),
+    }),
+    WatchJob: async ({ id, afterRevision }, call, { signal }) => {
+      find(id);
+      const watched = AbortSignal.any([signal, ending]);
+      let seen = afterRevision;
+      for await (const job of changes(store, id, watched)) {
+        if (job.revision > seen) {
+          seen = job.revision;
+          const isTaken = call.write({ revision: job.revision, job: jobMessage(job) });
+          if (!isTaken) await drained(call, watched);
+        }
+        if (hasEnded(job)) return;
+      }
+      watched.throwIfAborted();
+    },
+  };
+}
+
+/** The job now and after changes, always the latest: a slow reader misses those in between. Ends when aborted. */
+async function* changes(store: JobStore, id: string, signal: AbortSignal): AsyncGenerator<JobRecord> {
+  let wake = () => {};
+  let hasChanged = true;
+  const notice = () => {
+    hasChanged = true;
+    wake();
+  };
+  const stop = store.onChange((job) => {
+    if (job.id === id) notice();
+  });
+  signal.addEventListener('abort', notice, { once: true });
+  try {
+    while (!signal.aborted) {
+      if (!hasChanged) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      hasChanged = false;
+      const job = store.get(id);
+      if (job !== undefined && !signal.aborted) yield job;
+    }
+  } finally {
+    stop();
+    signal.removeEventListener('abort', notice);
+  }
+}
+
+function drained(stream: { once(event: 'drain', listener: () => void): unknown }, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('drain', resolve);
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

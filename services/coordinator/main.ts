@@ -1,0 +1,40 @@
+/** The coordinator's process. */
+import { untilAborted } from '../../lib/base/clock.ts';
+import { dataRoot } from '../../lib/base/folders.ts';
+import { announceReady, runProcess } from '../../lib/base/process.ts';
+import { uniqueId } from '../../lib/base/random.ts';
+import { connectNats } from '../../lib/wire/nats.ts';
+import { readServiceSettings } from '../../lib/wire/service-settings.ts';
+import { startCoordinator } from './run.ts';
+
+await runProcess('coordinator', async ({ settings, logger, signal, fail }) => {
+  const service = readServiceSettings(settings);
+  const id = settings.text('STILLHOUSE_WORKER_ID', uniqueId('coordinator'));
+  const nats = await connectNats({
+    servers: settings.required('NATS_URL', 'where jobs and models are kept, nats://host:port'),
+    name: id,
+    logger,
+    signal,
+    replicas: settings.integer('STILLHOUSE_NATS_REPLICAS', 1, { min: 1, max: 5 }),
+  });
+  try {
+    const coordinator = await startCoordinator({
+      id,
+      nats,
+      dataRoot: dataRoot(settings.environment),
+      host: service.host,
+      port: service.port,
+      healthPort: service.healthPort,
+      advertised: service.advertised,
+      logger,
+      onFatal: fail,
+    });
+    const { address, health, leaderEpoch } = coordinator;
+    logger.info({ address, leaderEpoch }, 'ready');
+    announceReady({ service: 'coordinator', id, address, health });
+    await untilAborted(signal);
+    await coordinator.stop();
+  } finally {
+    await nats.close();
+  }
+});

@@ -1,0 +1,52 @@
+/** Whether a route that was put from outside makes sense. */
+import { StillhouseError } from '../../lib/base/errors.ts';
+import { parseModelManifest } from '../../lib/model/model-manifest.ts';
+import type { ModelRecord, RouteRecord } from '../../lib/wire/records.ts';
+
+const NAME = /^[a-zA-Z0-9][-_.a-zA-Z0-9]{0,62}$/;
+
+/** INVALID_ARGUMENT, `field` naming what is wrong; FAILED_PRECONDITION when a leg's model is not published. */
+export async function checkRoute(
+  route: RouteRecord,
+  findModel: (digest: string) => Promise<ModelRecord | undefined>,
+): Promise<void> {
+  const { name, rule, classNames, legs } = route;
+  expect(NAME.test(name), 'route.name', `"${name}" is not 1 to 63 letters, digits, "-", "_" and "."`);
+  expect(rule === 'max-softmax', 'route.rule', `"${rule}" is no rule, expected max-softmax`);
+  expect(classNames.length > 0, 'route.class_names', 'there are no classes');
+  expect(new Set(classNames).size === classNames.length, 'route.class_names', 'a class is named twice');
+  expect(legs.length > 0, 'route.legs', 'there are no legs');
+  expect(
+    new Set(legs.map(({ specialist }) => specialist)).size === legs.length,
+    'route.legs',
+    'a specialist is named twice',
+  );
+  for (const [at, leg] of legs.entries()) {
+    const field = `route.legs[${at}]`;
+    expect(NAME.test(leg.specialist), `${field}.specialist`, `"${leg.specialist}" is no name`);
+    expect(
+      leg.classIds.every((id) => id < classNames.length),
+      `${field}.class_ids`,
+      'a class id is not in class_names',
+    );
+    expect(new Set(leg.classIds).size === leg.classIds.length, `${field}.class_ids`, 'a class id is there twice');
+    const model = await findModel(leg.modelDigest);
+    if (model === undefined) {
+      throw new StillhouseError('FAILED_PRECONDITION', `${field}.model_digest: ${leg.modelDigest} is not published`, {
+        field: `${field}.model_digest`,
+        hint: 'ListModels names what is',
+      });
+    }
+    const manifest = parseModelManifest(new TextEncoder().encode(model.manifestJson), `model ${model.name}`);
+    const outputs = manifest.classNames.length;
+    expect(
+      leg.classIds.length === outputs,
+      `${field}.class_ids`,
+      `the model has ${outputs} outputs, there are ${leg.classIds.length} class ids`,
+    );
+  }
+}
+
+function expect(condition: boolean, field: string, text: string): void {
+  if (!condition) throw new StillhouseError('INVALID_ARGUMENT', `${field}: ${text}`, { field });
+}

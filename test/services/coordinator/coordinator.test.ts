@@ -1,0 +1,413 @@
+import anyTest, { type ExecutionContext, type TestFn } from 'ava';
+import { sleep } from '../../../lib/base/clock.ts';
+import { sha256 } from '../../../lib/base/digest.ts';
+import { StillhouseError } from '../../../lib/base/errors.ts';
+import type { Job__Output } from '../../../lib/wire/generated/stillhouse/v1/Job.ts';
+import { dial, type RpcClient, unary } from '../../../lib/wire/grpc.ts';
+import { connectNats } from '../../../lib/wire/nats.ts';
+import { attend } from '../../../lib/wire/worker-session.ts';
+import { type Coordinator, startCoordinator } from '../../../services/coordinator/run.ts';
+import { silent, testLogger } from '../../helpers/logger.ts';
+import { type NatsServer, startNatsServer } from '../../helpers/nats-server.ts';
+import { writeSmallDataset } from '../../helpers/small-dataset.ts';
+import { tempFolder } from '../../helpers/temp-folder.ts';
+import {
+  type Role,
+  type Script,
+  type ScriptedWorker,
+  startRouter,
+  startWorker,
+  workAsAsked,
+  workForEver,
+} from './scripted-cluster.ts';
+
+const test = anyTest as TestFn;
+const LIMITS = { timeoutMs: 20_000 };
+
+const JOB = `
+apiVersion: stillhouse/v1
+kind: Job
+name: demo
+data: { dataset: small }
+teachers: [{ name: big, arch: simple-cnn }]
+students: [{ name: left, arch: simple-cnn, classes: [ash, beech] }, { name: right, arch: simple-cnn, classes: [cedar, elm] }]
+`;
+
+interface Setup {
+  readonly server: NatsServer;
+  readonly dataRoot: string;
+  readonly coordinator: Coordinator;
+  readonly client: RpcClient<'Coordinator'>;
+  readonly fatal: unknown[];
+  worker(id: string, role: Role, script?: Script): Promise<ScriptedWorker>;
+  router(specialists: readonly ScriptedWorker[]): Promise<{ stop(): Promise<void> }>;
+  /** Ends the coordinator and starts another one on the same NATS. */
+  restart(): Promise<Setup>;
+}
+
+async function setUp(t: ExecutionContext): Promise<Setup> {
+  const dataRoot = await tempFolder(t);
+  await writeSmallDataset(dataRoot, 'small', {
+    files: [
+      ['train', 80],
+      ['test', 40],
+    ],
+  });
+  const server = await startNatsServer();
+  t.teardown(() => server.stop());
+  return start(t, server, dataRoot);
+}
+
+async function start(t: ExecutionContext, server: NatsServer, dataRoot: string): Promise<Setup> {
+  const nats = await connectNats({ servers: server.url, name: 'coordinator', logger: testLogger() });
+  const fatal: unknown[] = [];
+  const coordinator = await startCoordinator({
+    id: 'coordinator-1',
+    nats,
+    dataRoot,
+    host: '127.0.0.1',
+    port: 0,
+    healthPort: 0,
+    advertised: (port) => `127.0.0.1:${port}`,
+    logger: testLogger(),
+    onFatal: (error) => fatal.push(error),
+  });
+  const client = dial('Coordinator', coordinator.address);
+  let stopped = false;
+  const stop = async () => {
+    if (stopped) return;
+    stopped = true;
+    client.close();
+    await coordinator.stop();
+    await nats.close();
+  };
+  t.teardown(stop);
+  return {
+    server,
+    dataRoot,
+    coordinator,
+    client,
+    fatal,
+    worker: async (id, role, script = workAsAsked) => {
+      const worker = await startWorker({ coordinator: coordinator.address, nats: server.url, id, role }, script);
+      t.teardown(() => worker.stop());
+      return worker;
+    },
+    router: async (specialists) => {
+      const router = await startRouter({ nats: server.url, id: 'router-1', specialists });
+      t.teardown(() => router.stop());
+      return router;
+    },
+    restart: async () => {
+      await stop();
+      return start(t, server, dataRoot);
+    },
+  };
+}
+
+async function fullCluster(setup: Setup, students: Script = workAsAsked) {
+  const teacher = await setup.worker('teacher-1', 'teacher');
+  const workers = [await setup.worker('student-1', 'student', students), await setup.worker('student-2', 'student')];
+  const specialists = [
+    await setup.worker('specialist-1', 'specialist'),
+    await setup.worker('specialist-2', 'specialist'),
+  ];
+  await setup.router(specialists);
+  return { teacher, students: workers, specialists };
+}
+
+const submit = ({ client }: Setup, spec = JOB, idempotencyKey = '') =>
+  unary(client, 'SubmitJob', { spec, idempotencyKey }, LIMITS);
+
+const refused = (t: ExecutionContext, setup: Setup, spec: string) =>
+  t.throwsAsync<StillhouseError>(submit(setup, spec), { instanceOf: StillhouseError });
+
+/** The job's snapshots, until it has ended. */
+async function watch({ client }: Setup, id: string, onJob: (job: Job__Output) => void = () => {}) {
+  const stream = client.watchJob({ id });
+  const jobs: Job__Output[] = [];
+  for await (const event of stream) {
+    const { job } = event as { job: Job__Output };
+    jobs.push(job);
+    onJob(job);
+  }
+  return jobs;
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 1_500; tries++) {
+    if (await condition()) return;
+    await sleep(10);
+  }
+  throw new Error('it did not come about');
+}
+
+test('a job from submission to an evaluated route, on the wire', async (t) => {
+  const setup = await setUp(t);
+  const { client } = setup;
+  const job = await submit(setup, JOB, 'key-1');
+  t.is(job.name, 'demo');
+  const watching = watch(setup, job.id);
+  await until(async () =>
+    (await unary(client, 'GetJob', { id: job.id }, LIMITS)).message.startsWith('waits for 1 more'),
+  );
+  const { teacher, students, specialists } = await fullCluster(setup);
+  const jobs = await watching;
+  const last = jobs.at(-1) as Job__Output;
+  t.is(last.state, 'JOB_STATE_SUCCEEDED', last.message);
+  t.true(last.endedAt > last.createdAt);
+  const revisions = jobs.map(({ revision }) => revision);
+  t.deepEqual(
+    revisions,
+    [...new Set(revisions)].sort((one, other) => one - other),
+  );
+  t.deepEqual(
+    last.phases.map(({ kind, state }) => `${kind} ${state}`),
+    ['TRAIN_TEACHER', 'DISTIL', 'CONTROL', 'DISTIL', 'CONTROL', 'PUBLISH', 'EVALUATE_ROUTE'].map(
+      (kind) => `PHASE_KIND_${kind} PHASE_STATE_DONE`,
+    ),
+  );
+  t.like(last.phases[1], { subject: 'left', step: 4, stepsTotal: 4, firstLoss: 2, loss: 1, parameters: 100 });
+  t.like(last.phases[1], { accuracy: 0.75, evaluatedImages: 4 });
+  t.deepEqual(
+    last.phases[1]?.workers.map(({ workerId, firstLane, lanes }) => [workerId, firstLane, lanes]),
+    [
+      ['student-1', 0, 2],
+      ['student-2', 2, 2],
+    ],
+  );
+  t.is(last.phases[6]?.accuracy, 5 / 6);
+
+  t.deepEqual(
+    teacher.tasks.map(({ task }) => task),
+    ['trainTeacher', 'serveTeacher'],
+  );
+  t.deepEqual(
+    students[1]?.tasks.map(({ trainStudent }) => [trainStudent?.student, trainStudent?.control]),
+    [
+      ['left', false],
+      ['left', true],
+      ['right', false],
+      ['right', true],
+    ],
+  );
+  const served = specialists.map(({ tasks }) => tasks.at(-1)?.serveModels?.models ?? []);
+  t.deepEqual(
+    served.map(({ length }) => length),
+    [1, 1],
+  );
+  t.deepEqual(
+    served
+      .flat()
+      .map(({ name }) => name)
+      .sort(),
+    ['demo.left', 'demo.right'],
+  );
+
+  const { models } = await unary(client, 'ListModels', {}, LIMITS);
+  t.deepEqual(
+    models.map(({ name }) => name),
+    ['demo/left', 'demo/right'],
+  );
+  const model = await unary(client, 'GetModel', { nameOrDigest: models[0]?.digest ?? '' }, LIMITS);
+  t.like(model, { name: 'demo/left', jobId: job.id, digest: sha256(model.manifestJson) });
+  const route = await unary(client, 'GetRoute', { name: 'demo' }, LIMITS);
+  t.deepEqual(route.classNames, ['ash', 'beech', 'cedar', 'elm']);
+  t.deepEqual(
+    route.legs.map(({ specialist, classIds }) => [specialist, classIds]),
+    [
+      ['left', [0, 1]],
+      ['right', [2, 3]],
+    ],
+  );
+  const { members } = await unary(client, 'GetCluster', {}, LIMITS);
+  t.deepEqual(
+    members.map(({ id }) => id),
+    ['router-1', 'specialist-1', 'specialist-2', 'student-1', 'student-2', 'teacher-1'],
+  );
+
+  t.is((await submit(setup, JOB, 'key-1')).id, job.id, 'the same key and file answer the same job');
+  const other = await t.throwsAsync(submit(setup, JOB.replace('demo', 'other'), 'key-1'));
+  t.like(other, { code: 'ALREADY_EXISTS', field: 'idempotency_key' });
+
+  const next = await setup.restart();
+  const listed = await unary(next.client, 'ListJobs', {}, LIMITS);
+  t.like(listed.jobs[0], { id: job.id, state: 'JOB_STATE_SUCCEEDED' });
+  t.true(next.coordinator.leaderEpoch > setup.coordinator.leaderEpoch);
+  const specialist = await next.worker('specialist-9', 'specialist');
+  await until(() => specialist.modelDigests.length === 2);
+  t.deepEqual(next.fatal, []);
+});
+
+test('job files are refused before anything starts, naming the field', async (t) => {
+  const setup = await setUp(t);
+  const cases: [string, string, string, RegExp][] = [
+    [JOB.replace('dataset: small', 'dataset: lost'), 'FAILED_PRECONDITION', 'data.dataset', /lost/],
+    [JOB.replace('kind: Job', 'kind: Job\ncolour: red'), 'INVALID_ARGUMENT', 'colour', /unknown key/],
+    [
+      JOB.replace('arch: simple-cnn, classes: [ash', 'arch: simple-cmm, classes: [ash'),
+      'INVALID_ARGUMENT',
+      'students[0].arch',
+      /simple-cnn/,
+    ],
+    [JOB.replace('[cedar, elm]', '[cedar, oak]'), 'INVALID_ARGUMENT', 'students[1].classes[1]', /oak/],
+    [JOB.replace('dataset: small', 'dataset: small, train: 81'), 'INVALID_ARGUMENT', 'data.train', /81/],
+    ['{', 'INVALID_ARGUMENT', '', /./],
+  ];
+  for (const [spec, code, field, message] of cases) {
+    const error = await refused(t, setup, spec);
+    t.is(error?.code, code as typeof error.code, spec);
+    if (field !== '') t.is(error?.field, field);
+    t.regex(error?.message ?? '', message);
+  }
+  const { jobs } = await unary(setup.client, 'ListJobs', {}, LIMITS);
+  t.deepEqual(jobs, []);
+  const unknown = await t.throwsAsync(unary(setup.client, 'GetJob', { id: 'none' }, LIMITS));
+  t.like(unknown, { code: 'NOT_FOUND', field: 'id' });
+  await t.throwsAsync(watch(setup, 'none'), { message: /no job "none"/ });
+});
+
+test('jobs run one after the other; cancelling the first drops its task and starts the next', async (t) => {
+  const setup = await setUp(t);
+  let dropped = 0;
+  const script: Script = async (start, context, id) => {
+    if (start.jobId.startsWith('demo')) {
+      context.signal.addEventListener('abort', () => dropped++);
+      return await workForEver(start, context, id);
+    }
+    return await workAsAsked(start, context, id);
+  };
+  const first = await submit(setup);
+  const second = await submit(setup, JOB.replace('demo', 'other'));
+  const third = await submit(setup, JOB.replace('demo', 'third'));
+  await fullCluster(setup, script);
+  await until(async () => {
+    const { phases } = await unary(setup.client, 'GetJob', { id: first.id }, LIMITS);
+    return phases[1]?.stepsTotal === 4;
+  });
+  t.is((await unary(setup.client, 'GetJob', { id: second.id }, LIMITS)).state, 'JOB_STATE_QUEUED');
+  t.is((await unary(setup.client, 'CancelJob', { id: third.id }, LIMITS)).state, 'JOB_STATE_CANCELLED');
+  t.is((await unary(setup.client, 'CancelJob', { id: first.id }, LIMITS)).state, 'JOB_STATE_CANCELLED');
+  t.is((await watch(setup, second.id)).at(-1)?.state, 'JOB_STATE_SUCCEEDED');
+  t.is(dropped, 1);
+  const { jobs } = await unary(setup.client, 'ListJobs', {}, LIMITS);
+  t.deepEqual(
+    jobs.map(({ id }) => id),
+    [third.id, second.id, first.id],
+  );
+});
+
+test('a worker that goes while it trains fails the job, by name', async (t) => {
+  const setup = await setUp(t);
+  const { students } = await fullCluster(setup, workForEver);
+  const { id } = await submit(setup);
+  const jobs = await watch(setup, id, ({ phases }) => {
+    if (phases[1]?.stepsTotal === 4) void students[0]?.stop();
+  });
+  const last = jobs.at(-1) as Job__Output;
+  t.is(last.state, 'JOB_STATE_FAILED');
+  t.regex(last.message, /^distillation of student left: worker student-1 was lost/);
+  t.is(last.phases[1]?.state, 'PHASE_STATE_FAILED');
+});
+
+test('a job that ran when the coordinator ended has failed after the restart; queued ones go on', async (t) => {
+  const setup = await setUp(t);
+  await fullCluster(setup, workForEver);
+  const running = await submit(setup);
+  const queued = await submit(setup, JOB.replace('demo', 'other'));
+  await until(
+    async () => (await unary(setup.client, 'GetJob', { id: running.id }, LIMITS)).phases[1]?.stepsTotal === 4,
+  );
+  const next = await setup.restart();
+  const failed = await unary(next.client, 'GetJob', { id: running.id }, LIMITS);
+  t.is(failed.state, 'JOB_STATE_FAILED');
+  t.is(failed.message, 'the coordinator was restarted while the job ran; submit it again');
+  t.like(failed.phases[0], { state: 'PHASE_STATE_DONE' });
+  t.is((await unary(next.client, 'GetJob', { id: queued.id }, LIMITS)).state, 'JOB_STATE_RUNNING');
+});
+
+test('a NATS server that restarts loses no worker and no job', async (t) => {
+  const setup = await setUp(t);
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await fullCluster(setup, async (start, context, id) => {
+    await released;
+    return await workAsAsked(start, context, id);
+  });
+  const { id } = await submit(setup);
+  await until(
+    async () => (await unary(setup.client, 'GetJob', { id }, LIMITS)).phases[1]?.state === 'PHASE_STATE_RUNNING',
+  );
+  await setup.server.kill();
+  t.is((await unary(setup.client, 'GetJob', { id }, LIMITS)).state, 'JOB_STATE_RUNNING');
+  await setup.server.start();
+  release();
+  const last = (await watch(setup, id)).at(-1);
+  t.is(last?.state, 'JOB_STATE_SUCCEEDED', last?.message);
+  t.deepEqual(setup.fatal, []);
+});
+
+test('routes: compare-and-set, checks, rollback', async (t) => {
+  const setup = await setUp(t);
+  const { client } = setup;
+  await fullCluster(setup);
+  const { id } = await submit(setup);
+  await watch(setup, id);
+  const route = await unary(client, 'GetRoute', { name: 'demo' }, LIMITS);
+  const put = (changes: object, expectedRevision: number) =>
+    unary(client, 'PutRoute', { route: { ...route, ...changes }, expectedRevision }, LIMITS);
+
+  const [left] = route.legs;
+  const alone = await put({ legs: [left] }, route.revision);
+  t.true(alone.revision > route.revision);
+  t.like(await t.throwsAsync(put({}, route.revision)), { code: 'ABORTED' });
+  t.like(await t.throwsAsync(put({}, 0)), { code: 'ABORTED' });
+  const missing = { ...left, modelDigest: sha256('missing') };
+  const refusals: [object, string, string][] = [
+    [{ legs: [missing] }, 'FAILED_PRECONDITION', 'route.legs[0].model_digest'],
+    [{ legs: [{ ...left, classIds: [0, 4] }] }, 'INVALID_ARGUMENT', 'route.legs[0].class_ids'],
+    [{ legs: [{ ...left, classIds: [0] }] }, 'INVALID_ARGUMENT', 'route.legs[0].class_ids'],
+    [{ legs: [left, left] }, 'INVALID_ARGUMENT', 'route.legs'],
+    [{ rule: 'majority' }, 'INVALID_ARGUMENT', 'route.rule'],
+    [{ name: '' }, 'INVALID_ARGUMENT', 'route.name'],
+  ];
+  for (const [changes, code, field] of refusals) {
+    t.like(await t.throwsAsync(put(changes, alone.revision)), { code, field });
+  }
+  const created = await put({ name: 'second' }, 0);
+  t.is((await unary(client, 'ListRoutes', {}, LIMITS)).routes.length, 2);
+  t.true(created.revision > 0);
+
+  const back = await unary(client, 'RollbackRoute', { name: 'demo', toRevision: route.revision }, LIMITS);
+  t.true(back.revision > alone.revision);
+  t.deepEqual(back.legs, route.legs);
+  const rollback = unary(client, 'RollbackRoute', { name: 'demo', toRevision: 99_999 }, LIMITS);
+  t.like(await t.throwsAsync(rollback), { code: 'NOT_FOUND', field: 'to_revision' });
+});
+
+test('a second coordinator takes the lead; the first one notices and says so', async (t) => {
+  const setup = await setUp(t);
+  const second = await start(t, setup.server, setup.dataRoot);
+  t.true(second.coordinator.leaderEpoch > setup.coordinator.leaderEpoch);
+  await until(() => setup.fatal.length > 0);
+  t.like(setup.fatal[0] as object, { code: 'ABORTED' });
+  t.deepEqual(second.fatal, []);
+});
+
+test('workers that cannot be are refused', async (t) => {
+  const setup = await setUp(t);
+  const session = (hello: object) =>
+    attend({
+      coordinator: setup.coordinator.address,
+      hello,
+      logger: silent,
+      signal: new AbortController().signal,
+      runTask: async () => ({}),
+    });
+  const good = { workerId: 'a', role: 'teacher', address: 'a:1', pid: 1 };
+  t.like(await t.throwsAsync(session({ ...good, role: 'king' })), { code: 'INVALID_ARGUMENT', field: 'hello.role' });
+  t.like(await t.throwsAsync(session({ ...good, address: '' })), { code: 'INVALID_ARGUMENT', field: 'hello.address' });
+  t.like(await t.throwsAsync(session({ ...good, workerId: 'a.b' })), { code: 'INVALID_ARGUMENT', field: 'worker_id' });
+});

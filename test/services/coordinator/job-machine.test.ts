@@ -1,0 +1,523 @@
+import test from 'ava';
+import { sha256 } from '../../../lib/base/digest.ts';
+import { parseJobFile } from '../../../lib/wire/job-file.ts';
+import type {
+  ClusterView,
+  ClusterWorker,
+  JobEffect,
+  JobEvent,
+  TaskResult,
+} from '../../../services/coordinator/job-events.ts';
+import { queuedJob, step } from '../../../services/coordinator/job-machine.ts';
+import { plannedPhases } from '../../../services/coordinator/job-plan.ts';
+import type { JobRecord, PhaseName, ShareRecord } from '../../../services/coordinator/job-record.ts';
+import type { MachineState } from '../../../services/coordinator/job-turn.ts';
+
+const CLASS_NAMES = ['a', 'b', 'c', 'd'];
+
+function spec(changes = '') {
+  return parseJobFile(`
+apiVersion: stillhouse/v1
+kind: Job
+name: demo
+data: { dataset: small }
+teachers: [{ name: big, arch: simple-cnn }]
+students: [{ name: left, arch: simple-cnn, classes: [a, b] }, { name: right, arch: simple-cnn, classes: [c, d] }]
+limits: { workerWaitSeconds: 60, deadlineMinutes: 30 }
+${changes}`);
+}
+
+function worker(id: string, role: ClusterWorker['role'], fingerprint = 'same'): ClusterWorker {
+  return { id, role, address: role === 'student' ? '' : `${id}:1`, fingerprint };
+}
+
+const FULL: ClusterView = {
+  workers: [
+    worker('specialist-1', 'specialist'),
+    worker('student-1', 'student'),
+    worker('student-2', 'student'),
+    worker('teacher-1', 'teacher'),
+  ],
+  routers: [{ id: 'router-1', address: 'router-1:1', routes: {} }],
+};
+
+const without = (id: string): ClusterView => ({ ...FULL, workers: FULL.workers.filter((one) => one.id !== id) });
+
+function manifestOf(name: string): string {
+  const digest = sha256('x');
+  return JSON.stringify({
+    formatVersion: 1,
+    name: `demo/${name}`,
+    architecture: { name: 'simple-cnn' },
+    classNames: name === 'left' ? ['a', 'b'] : ['c', 'd'],
+    classIds: name === 'left' ? [0, 1] : [2, 3],
+    parentClassNames: CLASS_NAMES,
+    input: { height: 32, width: 32, channels: 3 },
+    preprocessing: { scale: '0..1', mean: [0, 0, 0], std: [1, 1, 1] },
+    calibration: null,
+    lineage: { job: 'demo-1', jobSpecDigest: digest, dataset: digest, teacher: digest, arm: 'distil' },
+    weights: { file: 'weights.safetensors', digest, parameters: 5 },
+  });
+}
+
+type Started = Extract<JobEffect, { kind: 'start-task' }>;
+
+/** Drives a job as the shell would; tasks are answered by what the test asks for. */
+class Harness {
+  state: MachineState;
+  nowMs = 0;
+  effects: JobEffect[] = [];
+  readonly open = new Map<string, Started>();
+
+  constructor(changes = '') {
+    const jobSpec = spec(changes);
+    const job: JobRecord = {
+      id: 'demo-1',
+      name: 'demo',
+      sequence: 1,
+      state: 'QUEUED',
+      message: '',
+      phases: plannedPhases(jobSpec),
+      specJson: '',
+      datasetDigest: sha256('x'),
+      createdAt: '',
+      endedAt: '',
+      revision: 1,
+      idempotencyKey: '',
+    };
+    this.state = queuedJob(jobSpec, job);
+  }
+
+  get job(): JobRecord {
+    return this.state.job;
+  }
+
+  send(event: JobEvent): JobEffect[] {
+    const result = step(this.state, event, { nowMs: this.nowMs, nowIso: 'now' });
+    if (result.state.job !== this.state.job && result.state.job.revision !== this.state.job.revision + 1) {
+      throw new Error('a change without a new revision');
+    }
+    this.state = result.state;
+    this.effects = [...result.effects];
+    for (const effect of this.effects) {
+      if (effect.kind === 'start-task') this.open.set(effect.workerId, effect);
+      if (effect.kind === 'cancel-task') this.open.delete(effect.workerId);
+    }
+    return this.effects;
+  }
+
+  begin(cluster = FULL): void {
+    this.send({ kind: 'cluster', cluster });
+    this.send({ kind: 'start' });
+  }
+
+  /** All tasks of the kinds of the current phase that are open. */
+  tasks(kind: Started['command']['kind']): Started[] {
+    return [...this.open.values()].filter(({ command }) => command.kind === kind);
+  }
+
+  ready(kind: Started['command']['kind'], stepsTotal = 10): void {
+    for (const { workerId, taskId } of this.tasks(kind)) {
+      this.send({ kind: 'ready', workerId, taskId, parameters: 5, stepsTotal });
+    }
+  }
+
+  done(kind: Started['command']['kind'], change: (workerId: string, result: TaskResult) => TaskResult = (_, r) => r) {
+    for (const [at, task] of this.tasks(kind).entries()) {
+      const { workerId, taskId } = task;
+      this.open.delete(workerId);
+      this.send({ kind: 'done', workerId, taskId, result: change(workerId, resultOf(task, at === 0)) });
+    }
+  }
+
+  /** Runs until the phase with this index has its tasks started (or, for PUBLISH, its effect out). */
+  runTo(phaseIndex: number): void {
+    for (let at = 0; at < phaseIndex; at++) this.finishPhase();
+  }
+
+  finishPhase(): void {
+    const phase = this.job.phases.find(({ state }) => state === 'RUNNING');
+    const kinds: Record<PhaseName, Started['command']['kind'] | undefined> = {
+      TRAIN_TEACHER: 'train-teacher',
+      DISTIL: 'train-student',
+      CONTROL: 'train-student',
+      PUBLISH: undefined,
+      EVALUATE_ROUTE: 'evaluate-route',
+    };
+    const kind = phase && kinds[phase.kind];
+    if (phase?.kind === 'DISTIL') this.ready('serve-teacher', 0);
+    this.nowMs += 1_000;
+    if (kind === undefined) {
+      this.send({ kind: 'published', routeRevision: 7 });
+      this.send({ kind: 'cluster', cluster: withRoute(7) });
+      return;
+    }
+    this.ready(kind);
+    this.nowMs += 2_000;
+    this.done(kind);
+  }
+}
+
+function withRoute(revision: number): ClusterView {
+  return { ...FULL, routers: [{ id: 'router-1', address: 'router-1:1', routes: { demo: revision } }] };
+}
+
+function shareOf(workerId: string, firstLane: number, lanes: number): ShareRecord {
+  return {
+    workerId,
+    firstLane,
+    lanes,
+    stepsCommitted: 10,
+    samplesCommitted: 100,
+    gradientBytesSent: 1,
+    gradientBytesReceived: 1,
+    teacherSamples: 100,
+    weightsDigest: 'w',
+    teacherWaitMs: 0,
+    averagingWaitMs: 0,
+    pid: 1,
+  };
+}
+
+function resultOf({ workerId, command }: Started, stores: boolean): TaskResult {
+  if (command.kind === 'evaluate-route') {
+    return { last: undefined, modelDigest: '', manifestJson: '', correct: 3, evaluatedImages: 4 };
+  }
+  const member = command.kind === 'train-student' && command.view.members.find((one) => one.workerId === workerId);
+  const share = member ? shareOf(workerId, member.firstLane, member.lanes) : shareOf(workerId, 0, 1);
+  const name = command.kind === 'train-student' ? command.student : 'teacher';
+  return {
+    last: { step: 10, firstLoss: 2, loss: 1, share },
+    modelDigest: stores ? sha256(name) : '',
+    manifestJson: stores ? manifestOf(name) : '',
+    correct: stores ? 1 : 0,
+    evaluatedImages: stores ? 2 : 0,
+  };
+}
+
+test('the happy path: phases in order, tasks as they should be, everything told', (t) => {
+  const h = new Harness();
+  t.deepEqual(
+    h.job.phases.map(({ kind, subject }) => `${kind} ${subject}`),
+    [
+      'TRAIN_TEACHER big',
+      'DISTIL left',
+      'CONTROL left',
+      'DISTIL right',
+      'CONTROL right',
+      'PUBLISH demo',
+      'EVALUATE_ROUTE demo',
+    ],
+  );
+  h.begin();
+  t.is(h.job.state, 'RUNNING');
+  t.deepEqual(
+    h.tasks('train-teacher').map(({ workerId }) => workerId),
+    ['teacher-1'],
+  );
+  h.finishPhase();
+  t.like(h.job.phases[0], { state: 'DONE', modelDigest: sha256('teacher'), accuracy: 0.5, step: 10, parameters: 5 });
+
+  const [serving] = h.tasks('serve-teacher');
+  t.like(serving?.command, { teacher: 'big', modelDigest: sha256('teacher') });
+  t.deepEqual(h.tasks('train-student'), []);
+  h.ready('serve-teacher', 0);
+  const students = h.tasks('train-student');
+  t.deepEqual(
+    students.map(({ workerId }) => workerId),
+    ['student-1', 'student-2'],
+  );
+  const view = {
+    number: 1,
+    members: [
+      { workerId: 'student-1', firstLane: 0, lanes: 2 },
+      { workerId: 'student-2', firstLane: 2, lanes: 2 },
+    ],
+  };
+  const teachers = [{ workerId: 'teacher-1', address: 'teacher-1:1', modelDigest: sha256('teacher') }];
+  for (const { command } of students)
+    t.deepEqual(command, { kind: 'train-student', student: 'left', control: false, view, teachers });
+
+  const [first, second] = students as [Started, Started];
+  h.send({ kind: 'ready', workerId: first.workerId, taskId: first.taskId, parameters: 5, stepsTotal: 10 });
+  t.false(h.effects.some(({ kind }) => kind === 'begin-task'));
+  h.send({ kind: 'ready', workerId: second.workerId, taskId: second.taskId, parameters: 5, stepsTotal: 10 });
+  t.is(h.effects.filter(({ kind }) => kind === 'begin-task').length, 2);
+  h.nowMs += 4_000;
+  const share = { ...shareOf('student-2', 2, 2), stepsCommitted: 5, samplesCommitted: 80 };
+  h.send({
+    kind: 'progress',
+    workerId: 'student-2',
+    taskId: second.taskId,
+    progress: { step: 5, firstLoss: 2, loss: 1.5, share },
+  });
+  t.like(h.job.phases[1], { state: 'RUNNING', step: 5, stepsTotal: 10, loss: 1.5, imagesPerSecond: 20 });
+  t.deepEqual(
+    h.job.phases[1]?.workers.map(({ samplesCommitted }) => samplesCommitted),
+    [0, 80],
+  );
+  h.done('train-student');
+  t.like(h.job.phases[1], { state: 'DONE', step: 10, loss: 1, imagesPerSecond: 50, modelDigest: sha256('left') });
+
+  const control = h.tasks('train-student')[0]?.command;
+  t.like(control, { student: 'left', control: true, teachers: [], view: { number: 2 } });
+  h.finishPhase();
+  t.is(h.tasks('serve-teacher').length, 1, 'the teacher serves on');
+  t.like(h.tasks('train-student')[0]?.command, { student: 'right', control: false, view: { number: 3 }, teachers });
+  h.finishPhase();
+  t.is(h.tasks('serve-teacher').length, 0, 'nobody needs the teacher any more');
+  h.finishPhase();
+
+  const publish = h.effects.find(({ kind }) => kind === 'publish');
+  t.like(publish, {
+    route: {
+      name: 'demo',
+      rule: 'max-softmax',
+      classNames: CLASS_NAMES,
+      legs: [
+        { specialist: 'left', modelDigest: sha256('left'), classIds: [0, 1] },
+        { specialist: 'right', modelDigest: sha256('right'), classIds: [2, 3] },
+      ],
+    },
+  });
+  h.send({ kind: 'published', routeRevision: 7 });
+  h.send({ kind: 'cluster', cluster: withRoute(6) });
+  t.is(h.job.phases[5]?.state, 'RUNNING');
+  h.send({ kind: 'cluster', cluster: withRoute(7) });
+  t.is(h.job.phases[5]?.state, 'DONE');
+  const evaluation = h.tasks('evaluate-route')[0]?.command;
+  t.deepEqual(evaluation, { kind: 'evaluate-route', route: 'demo', routerAddress: 'router-1:1', routeRevision: 7 });
+  h.finishPhase();
+  t.like(h.job, { state: 'SUCCEEDED', message: '', endedAt: 'now' });
+  t.like(h.job.phases[6], { state: 'DONE', accuracy: 0.75, evaluatedImages: 4 });
+});
+
+test('without enough workers it says what is missing, and gives up after the limit', (t) => {
+  const h = new Harness();
+  h.begin({ workers: [worker('student-1', 'student')], routers: [] });
+  t.is(
+    h.job.message,
+    'waits for 1 more teacher-worker (0 of 1 there), 1 more student-worker (1 of 2 there), 1 more specialist (0 of 1 there), 1 more router (0 of 1 there)',
+  );
+  h.nowMs = 60_000;
+  h.send({ kind: 'cluster', cluster: without('student-2') });
+  t.is(h.job.message, 'waits for 1 more student-worker (1 of 2 there)');
+  h.nowMs = 60_001;
+  h.send({ kind: 'tick' });
+  t.is(h.job.state, 'FAILED');
+  t.regex(
+    h.job.message,
+    /^training of teacher big: after 60 seconds \(limits.workerWaitSeconds\) it still waits for 1 more/,
+  );
+  t.is(h.job.phases[0]?.state, 'PENDING');
+});
+
+test('students with different engines do not train together', (t) => {
+  const h = new Harness();
+  const workers = FULL.workers.map((one) => (one.id === 'student-2' ? { ...one, fingerprint: 'other' } : one));
+  h.begin({ ...FULL, workers });
+  t.is(h.job.message, 'waits for 2 student-workers with the same engine; there are "other", "same"');
+  h.send({ kind: 'cluster', cluster: { ...FULL, workers: [...workers, worker('student-3', 'student')] } });
+  h.finishPhase();
+  h.ready('serve-teacher');
+  t.deepEqual(
+    h.tasks('train-student').map(({ workerId }) => workerId),
+    ['student-1', 'student-3'],
+  );
+});
+
+// Phase index, the worker that is lost in it, the beginning of the message.
+const LOSSES: [number, string, RegExp][] = [
+  [0, 'teacher-1', /^training of teacher big: worker teacher-1 was lost: its stream ended$/],
+  [1, 'student-2', /^distillation of student left: worker student-2 was lost/],
+  [1, 'teacher-1', /^distillation of student left: worker teacher-1 was lost/],
+  [2, 'student-1', /^control arm of student left: worker student-1 was lost/],
+  [3, 'teacher-1', /^distillation of student right: worker teacher-1 was lost/],
+  [6, 'student-1', /^evaluation of route demo: worker student-1 was lost/],
+];
+
+for (const [phaseIndex, workerId, message] of LOSSES) {
+  test(`losing ${workerId} in phase ${phaseIndex} fails the job and drops the other tasks`, (t) => {
+    const h = new Harness();
+    h.begin();
+    h.runTo(phaseIndex);
+    t.is(h.job.phases[phaseIndex]?.state, 'RUNNING');
+    if (h.job.phases[phaseIndex]?.kind === 'DISTIL') h.ready('serve-teacher');
+    h.send({ kind: 'worker-lost', workerId, reason: 'its stream ended' });
+    t.is(h.job.state, 'FAILED');
+    t.regex(h.job.message, message);
+    t.is(h.job.phases[phaseIndex]?.state, 'FAILED');
+    t.is(h.open.size, 0, 'every open task is cancelled');
+  });
+}
+
+test('a worker that vanishes from the cluster counts as lost too', (t) => {
+  const h = new Harness();
+  h.begin();
+  h.send({ kind: 'cluster', cluster: without('teacher-1') });
+  t.like(h.job, { state: 'FAILED' });
+});
+
+test('a teacher lost in the control arm is replaced before the next distillation', (t) => {
+  const h = new Harness();
+  h.begin();
+  h.runTo(2);
+  h.open.delete('teacher-1');
+  h.send({ kind: 'worker-lost', workerId: 'teacher-1', reason: 'its stream ended' });
+  const workers = [...without('teacher-1').workers, worker('teacher-2', 'teacher')];
+  h.send({ kind: 'cluster', cluster: { ...FULL, workers } });
+  h.finishPhase();
+  t.deepEqual(
+    h.tasks('serve-teacher').map(({ workerId }) => workerId),
+    ['teacher-2'],
+  );
+  h.ready('serve-teacher');
+  t.like(h.tasks('train-student')[0]?.command, { teachers: [{ workerId: 'teacher-2' }] });
+});
+
+test('a failed task fails the job with the worker, the field and its words', (t) => {
+  const h = new Harness();
+  h.begin();
+  const [task] = h.tasks('train-teacher');
+  const { workerId, taskId } = task as Started;
+  const message = 'no training image';
+  h.send({ kind: 'failed', workerId, taskId: 'old', code: 'INTERNAL', message: 'stale', field: '' });
+  t.is(h.job.state, 'RUNNING');
+  h.send({ kind: 'failed', workerId, taskId, code: 'INVALID_ARGUMENT', message, field: 'data.train' });
+  t.like(h.job, {
+    state: 'FAILED',
+    message: 'training of teacher big: worker teacher-1 failed: data.train: no training image',
+  });
+});
+
+test('a lost connection to a teacher waits for the news that the teacher died, the better reason', (t) => {
+  const failed = (h: Harness) => {
+    h.begin();
+    h.runTo(1);
+    h.ready('serve-teacher');
+    const { workerId, taskId } = h.tasks('train-student')[0] as Started;
+    h.send({ kind: 'failed', workerId, taskId, code: 'UNAVAILABLE', message: 'teacher unreachable', field: '' });
+    t.is(h.job.state, 'RUNNING');
+  };
+  const died = new Harness();
+  failed(died);
+  died.send({ kind: 'worker-lost', workerId: 'teacher-1', reason: 'its stream ended' });
+  t.regex(died.job.message, /teacher-1 was lost/);
+  const lives = new Harness();
+  failed(lives);
+  lives.nowMs += 1_000;
+  lives.send({ kind: 'tick' });
+  t.regex(lives.job.message, /student-1 failed: teacher unreachable$/);
+});
+
+// What a worker answers at the end, and what the job says to it.
+const DISAGREEMENTS: [string, (share: ShareRecord) => Partial<ShareRecord>, RegExp][] = [
+  ['weights', () => ({ weightsDigest: 'v' }), /different weights: student-1: w, student-2: v$/],
+  ['steps', () => ({ stepsCommitted: 9 }), /other than 10 steps: student-1: 10, student-2: 9$/],
+  ['samples', () => ({ samplesCommitted: 0 }), /student-2 contributed no samples$/],
+  ['no digest', () => ({ weightsDigest: '' }), /student-2: none$/],
+];
+
+for (const [what, change, message] of DISAGREEMENTS) {
+  test(`students that disagree fail the job: ${what}`, (t) => {
+    const h = new Harness();
+    h.begin();
+    h.runTo(1);
+    h.ready('serve-teacher');
+    h.ready('train-student');
+    h.done('train-student', (workerId, result) => {
+      if (workerId !== 'student-2' || result.last?.share === undefined) return result;
+      return { ...result, last: { ...result.last, share: { ...result.last.share, ...change(result.last.share) } } };
+    });
+    t.is(h.job.state, 'FAILED');
+    t.regex(h.job.message, message);
+    t.is(h.tasks('serve-teacher').length, 0);
+  });
+}
+
+test('workers that expect different numbers of steps do not begin', (t) => {
+  const h = new Harness();
+  h.begin();
+  h.runTo(1);
+  h.ready('serve-teacher');
+  for (const [at, { workerId, taskId }] of h.tasks('train-student').entries()) {
+    h.send({ kind: 'ready', workerId, taskId, parameters: 5, stepsTotal: 10 + at });
+  }
+  t.regex(
+    h.job.message,
+    /disagree on the model's parameters and the number of steps \(student-1: 5, 10; student-2: 5, 11\)/,
+  );
+});
+
+for (let phaseIndex = 0; phaseIndex < 7; phaseIndex++) {
+  test(`a cancelled job drops its tasks and keeps what is done: phase ${phaseIndex}`, (t) => {
+    const h = new Harness();
+    h.begin();
+    h.runTo(phaseIndex);
+    h.send({ kind: 'cancel' });
+    t.like(h.job, { state: 'CANCELLED', endedAt: 'now' });
+    t.is(h.open.size, 0);
+    const states = h.job.phases.map(({ state }) => state);
+    t.deepEqual(states.slice(0, phaseIndex), Array(phaseIndex).fill('DONE'));
+    t.is(states[phaseIndex], 'FAILED');
+    const { revision } = h.job;
+    h.send({ kind: 'cancel' });
+    h.send({ kind: 'published', routeRevision: 7 });
+    t.is(h.job.revision, revision, 'an ended job does not change');
+  });
+}
+
+test('a queued job can be cancelled', (t) => {
+  const h = new Harness();
+  h.send({ kind: 'cancel' });
+  t.is(h.job.state, 'CANCELLED');
+});
+
+test('without control arm and without a teacher in the loss there are fewer phases and no teacher serves', (t) => {
+  const h = new Harness(
+    'evaluate: { control: false, routeImages: 0 }\ndistill: { loss: [{ type: cross-entropy, weight: 1 }] }',
+  );
+  t.deepEqual(
+    h.job.phases.map(({ kind }) => kind),
+    ['TRAIN_TEACHER', 'DISTIL', 'DISTIL', 'PUBLISH'],
+  );
+  h.begin();
+  h.finishPhase();
+  t.deepEqual(h.tasks('serve-teacher'), []);
+  t.like(h.tasks('train-student')[0]?.command, { student: 'left', control: false, teachers: [] });
+  h.finishPhase();
+  h.finishPhase();
+  h.finishPhase();
+  t.is(h.job.state, 'SUCCEEDED');
+});
+
+test('publishing that fails, or a route that no router takes over, fails the job', (t) => {
+  const refused = new Harness();
+  refused.begin();
+  refused.runTo(5);
+  refused.send({ kind: 'publish-failed', message: 'NATS is gone' });
+  t.is(refused.job.message, 'publishing failed: NATS is gone');
+  const ignored = new Harness();
+  ignored.begin();
+  ignored.runTo(5);
+  ignored.send({ kind: 'published', routeRevision: 7 });
+  ignored.nowMs += 60_001;
+  ignored.send({ kind: 'tick' });
+  t.regex(ignored.job.message, /^publication of route demo: no router took revision 7 over within 60 seconds/);
+});
+
+test('the deadline of a job counts from its start', (t) => {
+  const h = new Harness();
+  h.nowMs = 1_000_000;
+  h.begin();
+  h.nowMs += 30 * 60_000;
+  h.send({ kind: 'tick' });
+  t.is(h.job.state, 'RUNNING');
+  h.nowMs += 1;
+  h.send({ kind: 'tick' });
+  t.regex(
+    h.job.message,
+    /limit of 30 minutes \(limits.deadlineMinutes\) has passed; it was at: training of teacher big$/,
+  );
+  t.is(h.open.size, 0);
+});
