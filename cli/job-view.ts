@@ -1,5 +1,5 @@
 /** A job as lines for people. Pure. */
-import type { Job } from './coordinator-client.ts';
+import { hasEnded, type Job } from './coordinator-client.ts';
 import { clockTime, grouped, percent } from './text.ts';
 
 export type Phase = Job['phases'][number];
@@ -66,10 +66,6 @@ export class ProgressLines {
   /** @param nowMs monotonic milliseconds. */
   next(job: Job, nowMs: number): string[] {
     const lines: string[] = [];
-    if (job.message !== '' && job.message !== this.#lastMessage && stateName(job.state) !== 'succeeded') {
-      lines.push(job.message);
-    }
-    this.#lastMessage = job.message;
     for (const [index, phase] of job.phases.entries()) {
       const state = stateName(phase.state);
       const changed = (this.#lastState.get(index) ?? 'pending') !== state;
@@ -83,6 +79,10 @@ export class ProgressLines {
         this.#lastProgressMs = nowMs;
       }
     }
+    // While a phase runs, the message only names it; otherwise it says what the job waits for.
+    const isWaiting = !job.phases.some(({ state }) => stateName(state) === 'running') && !hasEnded(job);
+    if (isWaiting && job.message !== '' && job.message !== this.#lastMessage) lines.push(job.message);
+    this.#lastMessage = job.message;
     return lines;
   }
 }

@@ -1,0 +1,9 @@
+#!/usr/bin/env node
+/** The `stillhouse` command. Set-up comes first and is silent when there is nothing to do. */
+import { runCommandLine } from '../scripts/setup/command.mjs';
+
+const args = process.argv.slice(2);
+// Asking what there is must not download hundreds of megabytes; it only takes the npm packages.
+const isQuestion =
+  args.length === 0 || args[0] === 'help' || args.some((arg) => ['--help', '-h', '--version', '-V'].includes(arg));
+process.exitCode = await runCommandLine(isQuestion ? 'packages' : 'cli', args);

