@@ -1,11 +1,12 @@
 /** Reading a job file from disk, and checking it against this machine before anything starts. */
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, resolve, sep } from 'node:path';
 import { StillhouseError } from '../lib/base/errors.ts';
 import { type Dataset, openDataset } from '../lib/data/dataset.ts';
-import { type SplitRequest, type Splits, selectSplits } from '../lib/data/splits.ts';
+import type { Splits } from '../lib/data/splits.ts';
 import { architectureNames } from '../lib/model/zoo.ts';
 import { type JobFile, type JobSpec, readJobFile, validateJob } from '../lib/wire/job-file.ts';
+import { checkSamples } from '../lib/wire/job-samples.ts';
 
 export interface JobInputOptions {
   /** `--set a.b=c`, in order. */
@@ -33,7 +34,11 @@ export interface CheckedJob {
 
 const SAMPLE_COUNT = 3;
 
-/** INVALID_ARGUMENT with every problem of the file; NOT_FOUND when there is no such file. */
+/**
+ * The job as it is to be submitted: a data set given by a relative path is meant from the current folder, which the
+ * services do not know, so it becomes absolute.
+ * @throws INVALID_ARGUMENT with every problem of the file; NOT_FOUND when there is no such file
+ */
 export async function readJob(path: string, options: JobInputOptions): Promise<JobFile> {
   let text: string;
   try {
@@ -42,7 +47,10 @@ export async function readJob(path: string, options: JobInputOptions): Promise<J
     const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error);
     throw new StillhouseError('NOT_FOUND', `cannot read the job file ${path}: ${reason}`, { cause: error });
   }
-  return readJobFile(text, { where: basename(path), overrides: options.set, quick: options.quick });
+  const { spec, locate } = readJobFile(text, { where: basename(path), overrides: options.set, quick: options.quick });
+  const { dataset } = spec.data;
+  const isPath = dataset.includes('/') || dataset.includes(sep);
+  return { spec: isPath ? { ...spec, data: { ...spec.data, dataset: resolve(dataset) } } : spec, locate };
 }
 
 /** All that can be refused without a cluster: architectures, the data set, its classes, the sizes of the splits. */
@@ -55,8 +63,7 @@ export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Pro
   });
   try {
     validateJob(spec, { architectures: architectureNames, classNames: dataset.classNames }, locate);
-    const { train, calibrate, test } = spec.data;
-    const splits = selectOrExplain(dataset, { seed: spec.seed, train, calibrate, test }, locate);
+    const splits = splitsOrExplain(spec, dataset, locate);
     const count = Math.min(SAMPLE_COUNT, splits.test.length);
     const ids = Array.from({ length: count }, (_, i) => splits.test[Math.floor((i * splits.test.length) / count)] ?? 0);
     const { height, width, channels } = dataset.image;
@@ -75,9 +82,9 @@ export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Pro
   }
 }
 
-function selectOrExplain(dataset: Dataset, request: SplitRequest, locate: JobFile['locate']): Splits {
+function splitsOrExplain(spec: JobSpec, dataset: Dataset, locate: JobFile['locate']): Splits {
   try {
-    return selectSplits(dataset, request);
+    return checkSamples(spec, dataset);
   } catch (error) {
     throw placed(error, StillhouseError.from(error).field ?? 'data', locate);
   }

@@ -143,6 +143,8 @@ export class LocalCluster {
         STILLHOUSE_HOST: '127.0.0.1',
         STILLHOUSE_ADVERTISE: '127.0.0.1',
         STILLHOUSE_EXIT_WITH_PARENT: '1',
+        // Whoever may start it may read the same files as it.
+        STILLHOUSE_ALLOW_DATASET_PATHS: '1',
       },
       logPath: join(this.#logFolder, `${plan.name}.log`),
     });

@@ -45,8 +45,18 @@ function readState(path: string): z.infer<typeof stateSchema> | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new StillhouseError('FAILED_PRECONDITION', `cannot read ${path}`, { cause: error });
   }
-  const parsed = stateSchema.safeParse(JSON.parse(text));
+  const parsed = stateSchema.safeParse(parseJson(text));
   return parsed.success ? parsed.data : undefined;
+}
+
+/** Undefined for what is no JSON: a broken note is as good as none. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 function isAlive(pid: number): boolean {

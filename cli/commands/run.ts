@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
-import { monotonicMs } from '../../lib/base/clock.ts';
+import { monotonicMs, untilAborted } from '../../lib/base/clock.ts';
 import { describeError, StillhouseError } from '../../lib/base/errors.ts';
 import { dataRoot } from '../../lib/base/folders.ts';
 import { uniqueId } from '../../lib/base/random.ts';
@@ -149,9 +149,6 @@ async function keep(cluster: LocalCluster, spec: JobSpec, context: CliContext): 
   context.out(`the cluster stays until Ctrl-C: coordinator ${coordinator}, router ${router.grpc}, ${router.http}`);
   context.out(`try: npx stillhouse predict --route ${spec.publish.route} IMAGE`);
   const signal = AbortSignal.any([context.signal, cluster.failure]);
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  await untilAborted(signal);
   signal.throwIfAborted();
 }

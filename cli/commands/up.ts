@@ -1,6 +1,6 @@
 /** `stillhouse up`: a local cluster until Ctrl-C. */
 import type { Command } from 'commander';
-import { monotonicMs } from '../../lib/base/clock.ts';
+import { monotonicMs, untilAborted } from '../../lib/base/clock.ts';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { writeStateFile } from '../cluster/state-file.ts';
 import type { CliContext } from '../context.ts';
@@ -49,19 +49,13 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
         context.out(`router       ${endpoints.router.grpc} (gRPC), ${endpoints.router.http}`);
         context.out(`nats         ${endpoints.nats}`);
       }
-      await aborted(AbortSignal.any([context.signal, cluster.failure]));
+      const end = AbortSignal.any([context.signal, cluster.failure]);
+      await untilAborted(end);
+      end.throwIfAborted();
     } finally {
       removeStateFile();
     }
   } finally {
     await cluster.stop();
   }
-}
-
-/** Rejects with the signal's reason once it is aborted. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }

@@ -43,6 +43,21 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
+/**
+ * Settles as `work` does, or rejects with the signal's reason when that comes first. The work goes on by itself then, and
+ * what becomes of it is not looked at.
+ */
+export function unlessAborted<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    Promise.resolve(work)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
 /** Calls `task` every `periodMs` until the returned function is called. Does not keep the process alive by itself. */
 export function every(periodMs: number, task: () => void): () => void {
   const timer = setInterval(task, periodMs);

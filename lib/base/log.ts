@@ -9,7 +9,9 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Standard output stays free for what a program answers; logs are written synchronously so that a crash loses none. */
 export function createLogger(name: string, level: LogLevel): Logger {

@@ -3,7 +3,7 @@
  * and exit code 1 for every error that reaches the top.
  */
 import { describeError, StillhouseError } from './errors.ts';
-import { createLogger, type Logger, type LogLevel } from './log.ts';
+import { createLogger, LOG_LEVELS, type Logger } from './log.ts';
 import { Settings } from './settings.ts';
 
 export interface ProcessContext {
@@ -24,7 +24,7 @@ const SHUTDOWN_LIMIT_MS = 10_000;
  */
 export async function runProcess(name: string, body: (context: ProcessContext) => Promise<void>): Promise<never> {
   const settings = new Settings(process.env);
-  const logger = createLogger(name, settings.text('STILLHOUSE_LOG_LEVEL', 'info') as LogLevel);
+  const logger = openLog(name, settings);
   const controller = new AbortController();
   let failure: unknown;
   const end = (reason: string) => {
@@ -59,6 +59,16 @@ export async function runProcess(name: string, body: (context: ProcessContext) =
     process.stderr.write(`${name}: ${describeError(failure)}\n`);
   }
   process.exit(failure === undefined ? 0 : 1);
+}
+
+/** Without a log there is nothing but standard error to say why. */
+function openLog(name: string, settings: Settings): Logger {
+  try {
+    return createLogger(name, settings.oneOf('STILLHOUSE_LOG_LEVEL', 'info', LOG_LEVELS));
+  } catch (error) {
+    process.stderr.write(`${name}: ${describeError(error)}\n`);
+    process.exit(1);
+  }
 }
 
 /** The line by which a service says on standard output that it is ready, for whoever started it. */

@@ -40,6 +40,14 @@ export class Settings {
     );
   }
 
+  oneOf<const T extends string>(name: string, fallback: T, values: readonly T[]): T {
+    const text = this.text(name, fallback);
+    const value = values.find((known) => known === text);
+    if (value !== undefined) return value;
+    const message = `the environment variable ${name} is "${text}", expected one of ${values.join(', ')}`;
+    throw new StillhouseError('INVALID_ARGUMENT', message, { field: name });
+  }
+
   flag(name: string): boolean {
     const text = this.optional(name);
     return text !== undefined && text !== '0' && text !== 'false';

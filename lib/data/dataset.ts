@@ -56,19 +56,22 @@ const SCAN_RECORDS = 256;
  *   content, or holds a label out of range (the message names file and offset); what `parseManifest` throws.
  */
 export async function openDataset(dataRoot: string, nameOrPath: string, options: OpenOptions = {}): Promise<Dataset> {
-  const folder = locate(dataRoot, nameOrPath);
-  const manifest = await readManifest(folder, nameOrPath);
+  const folder = datasetFolder(dataRoot, nameOrPath);
+  const manifest = await readDatasetManifest(dataRoot, nameOrPath);
   const files: OpenFile[] = [];
   try {
-    const sampleCount = manifest.files.reduce((sum, file) => sum + file.records, 0);
-    const labels = new Uint8Array(sampleCount);
-    let firstId = 0;
+    let sampleCount = 0;
     for (const file of manifest.files) {
       const location = path.join(folder, file.path);
-      const opened = { file, location, handle: await openFile(location), firstId };
+      const opened = { file, location, handle: await openFile(location), firstId: sampleCount };
       files.push(opened);
+      await checkSize(opened);
+      sampleCount += file.records;
+    }
+    // Only now: what a manifest claims must not take memory before files of that size are there.
+    const labels = new Uint8Array(sampleCount);
+    for (const opened of files) {
       await readLabels(opened, labels, manifest.classNames.length, options.verifyContent ?? true);
-      firstId += file.records;
     }
     return new FileDataset(manifest, labels, files);
   } catch (error) {
@@ -147,7 +150,8 @@ class FileDataset implements Dataset {
   }
 }
 
-function locate(dataRoot: string, nameOrPath: string): string {
+/** The folder of a data set, whether it is there or not. Arguments and INVALID_ARGUMENT as for `openDataset`. */
+export function datasetFolder(dataRoot: string, nameOrPath: string): string {
   if (nameOrPath.includes('/') || nameOrPath.includes(path.sep)) return path.resolve(nameOrPath);
   if (/^[A-Za-z0-9][\w.-]*$/.test(nameOrPath)) return path.join(dataRoot, nameOrPath);
   throw new StillhouseError('INVALID_ARGUMENT', `"${nameOrPath}" is neither the name of a data set nor a path`, {
@@ -155,8 +159,9 @@ function locate(dataRoot: string, nameOrPath: string): string {
   });
 }
 
-async function readManifest(folder: string, nameOrPath: string): Promise<DatasetManifest> {
-  const location = path.join(folder, 'manifest.json');
+/** The manifest alone: cheap, to see whether a data set is another one by now. Arguments and errors as for `openDataset`. */
+export async function readDatasetManifest(dataRoot: string, nameOrPath: string): Promise<DatasetManifest> {
+  const location = path.join(datasetFolder(dataRoot, nameOrPath), 'manifest.json');
   let text: string;
   try {
     text = await readFile(location, 'utf8');
@@ -182,12 +187,16 @@ async function openFile(location: string): Promise<FileHandle> {
   }
 }
 
-/** Fills in the labels of one file, from beginning to end, and checks size, labels and content. */
-async function readLabels(opened: OpenFile, labels: Uint8Array, classes: number, verify: boolean): Promise<void> {
-  const { file, location, handle, firstId } = opened;
+async function checkSize(opened: OpenFile): Promise<void> {
+  const { file, location, handle } = opened;
   const { size } = await handle.stat();
   if (size < file.bytes) throw endsEarly(opened, size);
   if (size > file.bytes) throw damaged(location, `is ${size} bytes long, expected ${file.bytes}`);
+}
+
+/** Fills in the labels of one file, from beginning to end, and checks labels and content. */
+async function readLabels(opened: OpenFile, labels: Uint8Array, classes: number, verify: boolean): Promise<void> {
+  const { file, location, handle, firstId } = opened;
   const hash = createHash('sha256');
   const buffer = new Uint8Array(SCAN_RECORDS * CIFAR_RECORD_BYTES);
   for (let record = 0; record < file.records; record += SCAN_RECORDS) {

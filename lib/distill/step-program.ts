@@ -316,7 +316,12 @@ export class StepProgram {
     const parameters = Float32Array.from({ length: model.parameterCount }, () => 0.1 * random.nextNormal());
     this.write('parameters', parameters);
     const compiled = (batch: MicroBatch, temperature: number) => this.sums(batch, temperature);
-    verifySums(this.spec, training, parameters, compiled, random);
+    try {
+      verifySums(this.spec, training, parameters, compiled, random);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * The training loop of one worker: for every step, the sums of its lanes' micro-batches, their average over all workers,
  * one optimizer update. Where averages and teacher logits come from is behind ports.
  */
-import { monotonicMs } from '../base/clock.ts';
+import { monotonicMs, unlessAborted } from '../base/clock.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { epochOrder, laneBatch, stepsPerEpoch } from '../data/lanes.ts';
 import { applyViews } from '../data/views.ts';
@@ -86,7 +86,10 @@ interface LanePreparation {
   readonly logits: Promise<Float32Array> | null;
 }
 
-/** Trains from the program's present state to the plan's end. Rejects with the signal's reason when aborted. */
+/**
+ * Trains from the program's present state to the plan's end. Rejects with the signal's reason as soon as it is aborted,
+ * whatever the loop waits for.
+ */
 export async function runTraining(run: TrainingRun): Promise<void> {
   const steps = totalSteps(run.plan);
   const prepare = preparation(run);
@@ -120,24 +123,28 @@ function preparation({ plan, firstLane, lanes, teacher }: TrainingRun): (step: n
 }
 
 async function commitStep(run: TrainingRun, step: number, prepared: readonly LanePreparation[]): Promise<void> {
-  const { program, averager, onCommit } = run;
+  const { program, averager, onCommit, signal } = run;
   let teacherWaitMs = 0;
+  let teacherSamples = 0;
   const laneSums: Promise<LaneSums>[] = [];
   for (const preparation of prepared) {
     const waitFrom = monotonicMs();
-    const logits = await preparation.logits;
+    const logits = await unlessAborted(preparation.logits, signal);
     teacherWaitMs += monotonicMs() - waitFrom;
-    laneSums.push(sumsOfLane(run, preparation, logits));
+    if (logits !== null) teacherSamples += preparation.ids.length;
+    const sums = sumsOfLane(run, preparation, logits);
+    // As above: it surfaces below, after the other lanes' logits have been waited for.
+    sums.catch(() => undefined);
+    laneSums.push(sums);
   }
-  const sums = await Promise.all(laneSums);
+  const sums = await unlessAborted(Promise.all(laneSums), signal);
   const waitFrom = monotonicMs();
-  const mean = await averager.average(step, sums);
+  const mean = await unlessAborted(averager.average(step, sums), signal);
   const averagingWaitMs = monotonicMs() - waitFrom;
   const loss = mean.at(-2) as number;
   const accuracy = mean.at(-1) as number;
   await program.apply(mean, step);
   const ownSamples = prepared.reduce((total, { ids }) => total + ids.length, 0);
-  const teacherSamples = run.teacher === null ? 0 : ownSamples;
   onCommit({ step, loss, accuracy, ownSamples, teacherSamples, teacherWaitMs, averagingWaitMs });
 }
 

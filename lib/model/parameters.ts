@@ -5,14 +5,9 @@
  */
 import { invariant, StillhouseError } from '../base/errors.ts';
 import { createRandom, hashName, type Random } from '../base/random.ts';
+import type { ImageShape } from '../data/manifest.ts';
 import type { Architecture, Layer } from './layers.ts';
 import type { NamedTensors } from './safetensors.ts';
-
-export interface ImageShape {
-  readonly height: number;
-  readonly width: number;
-  readonly channels: number;
-}
 
 /** How a tensor's memory order relates to PyTorch's. */
 export type Layout =

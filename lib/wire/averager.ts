@@ -55,6 +55,7 @@ export class BusAverager implements Averager {
   readonly #round: Round;
   readonly #release: (() => void)[];
   #pending: Pending | undefined;
+  #closed: StillhouseError | undefined;
   #lastProgressMs = monotonicMs();
 
   /** Subscribes at once; flush the bus before telling anyone that this worker is ready. */
@@ -75,6 +76,10 @@ export class BusAverager implements Averager {
 
   average(step: number, sums: readonly LaneSums[]): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) {
+        reject(this.#closed);
+        return;
+      }
       if (step !== this.#round.step) {
         reject(new StillhouseError('INTERNAL', `step ${step} is averaged, but ${this.#round.step} is due`));
         return;
@@ -86,33 +91,47 @@ export class BusAverager implements Averager {
   }
 
   /**
-   * Stops listening and rejects what is awaited. Until then a finished worker still answers those that missed its last
+   * Stops listening and rejects what is awaited now and later. Until then a finished worker still answers those that missed its last
    * part, so close it only when the others have finished too, or their training is given up.
    */
   close(reason: StillhouseError): void {
+    this.#closed ??= reason;
     for (const release of this.#release.splice(0)) release();
     this.#pending?.reject(reason);
     this.#pending = undefined;
   }
 
   #receive(message: Uint8Array): void {
-    let frame: Frame;
+    let event: IncomingEvent | undefined;
     try {
-      frame = decodeFrame(message);
+      event = this.#read(decodeFrame(message));
     } catch (error) {
       // As good as lost: whoever misses it asks for it again.
       this.traffic.corruptFrames += 1;
       this.#options.logger.warn({ err: error }, 'dropped a damaged frame');
       return;
     }
-    if (frame.view !== this.#options.view || frame.leaderEpoch !== this.#options.leaderEpoch) return;
+    if (event === undefined) return;
     this.traffic.bytesReceived += message.byteLength;
-    if (frame.kind === FrameKind.resend) {
-      this.#perform(this.#round.resend(resendOf(frame)));
+    if (event.type === 'resend') {
+      this.#perform(this.#round.resend(event.request));
       return;
     }
     this.#lastProgressMs = monotonicMs();
-    this.#perform(this.#round.chunk(chunkOf(frame)));
+    this.#perform(this.#round.chunk(event.chunk));
+  }
+
+  /** Undefined for a frame that is not meant for this view. @throws DATA_LOSS when its content cannot be meant */
+  #read(frame: Frame): IncomingEvent | undefined {
+    const { view, leaderEpoch, members, self } = this.#options;
+    if (frame.view !== view || frame.leaderEpoch !== leaderEpoch) return undefined;
+    if (frame.part >= members.length) throw senseless(`part ${frame.part} of ${members.length}`);
+    if (frame.kind === FrameKind.resend) {
+      const request = resendOf(frame);
+      if (request.from >= members.length || request.from === self) throw senseless(`a request from ${request.from}`);
+      return { type: 'resend', request };
+    }
+    return { type: 'chunk', chunk: chunkOf(frame) };
   }
 
   #perform(effects: readonly RoundEffect[]): void {
@@ -173,19 +192,34 @@ export class BusAverager implements Averager {
     if (monotonicMs() - this.#lastProgressMs < this.#options.stallTimeoutMs) return;
     this.#lastProgressMs = monotonicMs();
     this.traffic.resendRequests += 1;
-    this.#options.logger.warn({ step: this.#round.step }, 'no progress in averaging; asking for what is missing');
+    this.#options.logger.debug({ step: this.#round.step }, 'no progress in averaging; asking for what is missing');
     this.#perform(this.#round.stalled());
   }
 }
 
+type IncomingEvent =
+  | { readonly type: 'chunk'; readonly chunk: GradientChunk }
+  | { readonly type: 'resend'; readonly request: ResendRequest };
+
 function chunkOf(frame: Frame): GradientChunk {
   const { step, part, firstLane, lanes, chunk, chunks, samples } = frame;
-  const kind = frame.kind === FrameKind.partialSum ? 'sums' : 'mean';
+  const isSums = frame.kind === FrameKind.partialSum;
+  if (!isSums && frame.kind !== FrameKind.average) throw senseless(`a frame of kind ${frame.kind}`);
+  const kind = isSums ? 'sums' : 'mean';
   return { kind, step, part, node: { firstLane, lanes }, chunk, chunks, samples, values: payloadFloats(frame.payload) };
 }
 
+/** The payload: which kind is asked for, and by whom, as two u32. */
 function resendOf({ step, part, payload }: Frame): ResendRequest {
+  if (payload.byteLength !== 2 * Uint32Array.BYTES_PER_ELEMENT)
+    throw senseless(`${payload.byteLength} bytes of request`);
   const words = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const kind = words.getUint32(0, true) === ResendKind['resend-sums'] ? 'resend-sums' : 'resend-mean';
+  const asked = words.getUint32(0, true);
+  const kind = (['resend-sums', 'resend-mean'] as const).find((name) => ResendKind[name] === asked);
+  if (kind === undefined) throw senseless(`a request of kind ${asked}`);
   return { kind, step, part, from: words.getUint32(4, true) };
+}
+
+function senseless(what: string): StillhouseError {
+  return new StillhouseError('DATA_LOSS', `a frame holds ${what}`);
 }

@@ -170,9 +170,12 @@ const data = block({
   views: optional(block({ flip: flag().default(false), shift: whole(0, 16).default(0) })),
 });
 
+/** A message is a chunk and the frame's header of 32 bytes; nats-server takes 1 MiB unless told otherwise. */
+const MAX_CHUNK_KIB = 1023;
+
 const averaging = block({
   workers: whole(1, MAX_LANES).optional(),
-  chunkKiB: whole(1, 8192).default(256),
+  chunkKiB: whole(1, MAX_CHUNK_KIB).default(256),
   stallTimeoutMs: whole(100, 600_000).default(2000),
 });
 

@@ -30,7 +30,7 @@ export interface JobSpec {
 export type EmptySpec = Readonly<Record<string, never>>;
 
 export interface DataSpec {
-  /** Name of a data set under the data root, or a path to its folder. */
+  /** Name of a data set in the services' folder of data sets, or a path: outside that folder only where services allow it. */
   readonly dataset: string;
   /** Training images, drawn by the seed; absent: all that `calibrate` leaves. */
   readonly train?: number | undefined;

@@ -39,7 +39,13 @@ export interface TaskRunnerOptions {
   readonly logger: Logger;
   readonly runTask: RunTask;
   readonly send: (message: WorkerMessage) => void;
+  /** Called when a task has not settled `stuckAfterMs` after its abort: no other task can run then. */
+  readonly onStuck: (error: StillhouseError) => void;
+  /** Default 10 s. */
+  readonly stuckAfterMs?: number | undefined;
 }
+
+const STUCK_AFTER_MS = 10_000;
 
 interface RunningTask {
   readonly id: string;
@@ -89,6 +95,7 @@ export class TaskRunner {
       await previous?.settled;
       await this.#run(start, context, progress);
     })();
+    this.#watch(taskId, signal, settled);
     this.#current = { id: taskId, controller, begin, settled };
   }
 
@@ -106,6 +113,20 @@ export class TaskRunner {
   async close(reason: StillhouseError): Promise<void> {
     this.#current?.controller.abort(reason);
     await this.#current?.settled;
+  }
+
+  /** Gives a task that is aborted limited time to end. */
+  #watch(taskId: string, signal: AbortSignal, settled: Promise<void>): void {
+    const { onStuck, stuckAfterMs = STUCK_AFTER_MS } = this.#options;
+    const arm = () => {
+      const disarm = after(stuckAfterMs, () => {
+        const message = `task ${taskId} did not end within ${stuckAfterMs / 1000} s of being cancelled`;
+        onStuck(new StillhouseError('INTERNAL', message));
+      });
+      void settled.finally(disarm);
+    };
+    signal.addEventListener('abort', arm, { once: true });
+    void settled.finally(() => signal.removeEventListener('abort', arm));
   }
 
   async #run(start: StartTask__Output, context: TaskContext, progress: ProgressSender): Promise<void> {

@@ -1,5 +1,6 @@
 /** A model in training in this process: opened at its seeded start, trained, evaluated, stored. */
 import { bytesOf, sha256 } from '../base/digest.ts';
+import { retryUnavailable } from '../base/retry.ts';
 import { storeModel } from '../checkpoint/models.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -10,10 +11,13 @@ import { exportTensors, initialParameters, initialStatistics } from '../model/pa
 import { type ModelPlan, manifestOf } from './job-plan.ts';
 import type { JobSpec } from './job-spec.ts';
 
+/** Hours of training shall not be lost by a restart of the broker. Storing is idempotent: content names the objects. */
+const STORE_PATIENCE = { patienceMs: 120_000, retryMs: 1_000 };
+
 /** Compiles the plan's step and writes the state that every worker starts from. */
 export async function openTraining(compute: Compute, plan: ModelPlan): Promise<Program> {
-  const program = await compute.open(plan.program);
   const { model } = plan.program;
+  const program = await compute.open(plan.program);
   await program.write('parameters', initialParameters(model, plan.initialSeed));
   await program.write('statistics', initialStatistics(model));
   for (const slot of program.slots) await program.write(slot, new Float32Array(model.parameterCount));
@@ -50,6 +54,6 @@ export async function evaluateAndStore(request: StoreRequest): Promise<StoredMod
   const testAccuracy = evaluation.evaluated === 0 ? 0 : evaluation.correct / evaluation.evaluated;
   const tensors = exportTensors(plan.program.model, await program.read('parameters'), await program.read('statistics'));
   const artefact = encodeArtefact(manifestOf(jobId, job, dataset, plan, { teacher, testAccuracy }), tensors);
-  const digest = await storeModel(objects, artefact);
+  const digest = await retryUnavailable(() => storeModel(objects, artefact), { ...STORE_PATIENCE, signal });
   return { digest, manifestJson: new TextDecoder().decode(artefact.manifestBytes), evaluation };
 }

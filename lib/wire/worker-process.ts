@@ -1,14 +1,14 @@
 /** What teacher-workers and student-workers have in common: connections, the compute thread, data sets, heartbeats. */
 import { availableParallelism } from 'node:os';
 import { StillhouseError } from '../base/errors.ts';
-import { dataRoot } from '../base/folders.ts';
 import type { ProcessContext } from '../base/process.ts';
 import { uniqueId } from '../base/random.ts';
 import type { Settings } from '../base/settings.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
-import { type Dataset, openDataset } from '../data/dataset.ts';
+import type { Dataset } from '../data/dataset.ts';
 import { Compute } from '../distill/compute.ts';
 import { configureEngine } from '../engine/environment.ts';
+import { Datasets } from './datasets.ts';
 import type { StartTask__Output } from './generated/stillhouse/v1/StartTask.ts';
 import { type Heart, startHeartbeat } from './heartbeat.ts';
 import { jobSpecFromJson } from './job-file.ts';
@@ -35,25 +35,34 @@ export class WorkerProcess {
   /** Its business address; empty for roles that serve none. */
   address = '';
   modelDigests: string[] = [];
-  readonly #context: ProcessContext;
-  readonly #datasets = new Map<string, Promise<Dataset>>();
+  readonly #datasets: Datasets;
   #heart: Heart | undefined;
 
   /** @throws UNAVAILABLE without NATS; FAILED_PRECONDITION when TensorFlow cannot be loaded */
   static async open(context: ProcessContext, role: Role): Promise<WorkerProcess> {
-    const { settings, logger } = context;
+    const { settings, logger, signal } = context;
     const id = settings.text('STILLHOUSE_WORKER_ID', uniqueId(role));
     const servers = settings.required('NATS_URL', 'the address of nats-server, nats://host:port');
     const compute = startCompute(settings);
-    const [nats, fingerprint] = await Promise.all([connectNats({ servers, name: id, logger }), compute.fingerprint()]);
-    return new WorkerProcess(context, { id, role, nats, objects: await nats.objects(), compute, fingerprint });
+    const [nats, fingerprint] = await Promise.all([
+      connectNats({ servers, name: id, logger, signal }),
+      compute.fingerprint(),
+    ]);
+    return new WorkerProcess(Datasets.of(settings), {
+      id,
+      role,
+      nats,
+      objects: await nats.objects(),
+      compute,
+      fingerprint,
+    });
   }
 
   private constructor(
-    context: ProcessContext,
+    datasets: Datasets,
     parts: Pick<WorkerProcess, 'id' | 'role' | 'nats' | 'objects' | 'compute' | 'fingerprint'>,
   ) {
-    this.#context = context;
+    this.#datasets = datasets;
     this.id = parts.id;
     this.role = parts.role;
     this.nats = parts.nats;
@@ -80,20 +89,14 @@ export class WorkerProcess {
   }
 
   /**
-   * The job of a task and its data set, opened once per process.
-   * @throws FAILED_PRECONDITION when the data set is not here, or another than the coordinator's
+   * The job of a task and its data set, which stays open for the next tasks.
+   * @throws FAILED_PRECONDITION when the data set is not here, or another than the coordinator's; INVALID_ARGUMENT for a
+   *   path that is not allowed
    */
   async jobOf(start: StartTask__Output): Promise<{ job: JobSpec; dataset: Dataset }> {
     const job = jobSpecFromJson(start.jobJson);
     const name = job.data.dataset;
-    let opening = this.#datasets.get(name);
-    if (opening === undefined) {
-      opening = openDataset(dataRoot(this.#context.settings.environment), name);
-      this.#datasets.set(name, opening);
-      // A data set that is put in place later is found by the next task.
-      opening.catch(() => this.#datasets.delete(name));
-    }
-    const dataset = await opening;
+    const dataset = await this.#datasets.open(name);
     if (dataset.digest !== start.datasetDigest) {
       throw new StillhouseError(
         'FAILED_PRECONDITION',
@@ -108,6 +111,6 @@ export class WorkerProcess {
     this.#heart?.stop();
     await this.nats.close();
     await this.compute.close();
-    for (const opening of this.#datasets.values()) await (await opening).close();
+    await this.#datasets.close();
   }
 }

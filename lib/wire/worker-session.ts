@@ -26,8 +26,13 @@ export interface AttendOptions {
   /** Ends the session: the task is aborted and the stream closed. */
   readonly signal: AbortSignal;
   readonly runTask: RunTask;
-  /** Called whenever the coordinator has welcomed this worker. */
-  readonly onWelcome?: (heartbeatIntervalMs: number) => void;
+  /**
+   * Called before `attend` rejects because a cancelled task does not end; for a process that waits for its tasks when it
+   * ends, and so has to be ended by other means.
+   */
+  readonly onStuck?: (error: StillhouseError) => void;
+  /** Time for a cancelled task to end; default 10 s. */
+  readonly stuckAfterMs?: number;
 }
 
 const BACKOFF_MIN_MS = 200;
@@ -35,7 +40,10 @@ const BACKOFF_MAX_MS = 3_000;
 /** A stream that stood this long starts the waiting anew. */
 const STABLE_MS = 5_000;
 
-/** Resolves when the signal is aborted and the last task has settled; rejects on a Hello that is refused as invalid. */
+/**
+ * Resolves when the signal is aborted and the last task has settled. Rejects on a Hello that is refused as invalid, and
+ * with INTERNAL when a cancelled task does not end: whoever runs the process then starts it anew.
+ */
 export async function attend(options: AttendOptions): Promise<void> {
   const { logger, signal } = options;
   const client = dial('Workers', options.coordinator);
@@ -69,9 +77,20 @@ async function attendOnce(
 ): Promise<StillhouseError> {
   const { logger, signal, hello } = options;
   const call: ClientDuplexStream<WorkerMessage, CoordinatorMessage__Output> = client.attend();
+  let giveUp: (error: StillhouseError) => void = () => {};
+  const stuck = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  // It may come when nobody waits for it any more.
+  stuck.catch(() => undefined);
   const runner = new TaskRunner({
     logger,
     runTask: options.runTask,
+    stuckAfterMs: options.stuckAfterMs,
+    onStuck: (error) => {
+      options.onStuck?.(error);
+      giveUp(error);
+    },
     send: (message) => {
       if (call.writable) call.write(message);
     },
@@ -96,16 +115,20 @@ async function attendOnce(
     handle(message, runner, options);
   });
   call.write({ hello });
-  const reason = await ended;
-  signal.removeEventListener('abort', onAbort);
-  await runner.close(signal.aborted ? new StillhouseError('CANCELLED', 'the worker is ending') : reason);
-  return reason;
+  try {
+    const reason = await Promise.race([ended, stuck]);
+    const closing = runner.close(signal.aborted ? new StillhouseError('CANCELLED', 'the worker is ending') : reason);
+    await Promise.race([closing, stuck]);
+    return reason;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    call.cancel();
+  }
 }
 
 function handle(message: CoordinatorMessage__Output, runner: TaskRunner, options: AttendOptions): void {
   if (message.welcome) {
     options.logger.info({ coordinator: options.coordinator, leaderEpoch: message.leaderEpoch }, 'attached');
-    options.onWelcome?.(message.welcome.heartbeatIntervalMs);
   } else if (message.start) {
     runner.start(message.start as StartTask__Output, message.leaderEpoch);
   } else if (message.begin) {

@@ -3,7 +3,7 @@
  * performs the effects that it answers.
  */
 import { monotonicMs, wallClockIso } from '../../lib/base/clock.ts';
-import { describeError } from '../../lib/base/errors.ts';
+import { describeError, StillhouseError } from '../../lib/base/errors.ts';
 import type { Logger } from '../../lib/base/log.ts';
 import type { WorkerMessage__Output } from '../../lib/wire/generated/stillhouse/v1/WorkerMessage.ts';
 import { type JobSpec, jobSpecFromJson } from '../../lib/wire/job-file.ts';
@@ -19,8 +19,13 @@ import { eventOf, startMessage } from './task-messages.ts';
 export interface JobControlOptions {
   readonly store: JobStore;
   readonly sessions: Pick<Sessions, 'send'>;
-  /** Writes models and route; resolves to the route's revision. */
-  readonly publish: (jobId: string, models: readonly PublishedModel[], route: RouteRecord) => Promise<number>;
+  /** Writes models and route; resolves to the route's revision. Writes nothing more once the signal is aborted. */
+  readonly publish: (
+    jobId: string,
+    models: readonly PublishedModel[],
+    route: RouteRecord,
+    signal: AbortSignal,
+  ) => Promise<number>;
   readonly logger: Logger;
 }
 
@@ -30,6 +35,8 @@ export class JobControl {
   #current: MachineState | undefined;
   /** Events that came while one is being handled. */
   readonly #pending: JobEvent[] = [];
+  /** Aborted when the job that publishes ends. */
+  #publishing = new AbortController();
   #isStepping = false;
   #isClosed = false;
 
@@ -89,6 +96,7 @@ export class JobControl {
   /** From now on nothing changes any more: what the coordinator's end does to the workers is not the job's. */
   close(): void {
     this.#isClosed = true;
+    this.#publishing.abort(new StillhouseError('CANCELLED', 'the coordinator is ending'));
   }
 
   #dispatch(event: JobEvent): void {
@@ -110,6 +118,7 @@ export class JobControl {
     if (before === undefined) return;
     const { state, effects } = step(before, event, now());
     this.#current = hasEnded(state.job) ? undefined : state;
+    if (this.#current === undefined) this.#publishing.abort(new StillhouseError('CANCELLED', 'the job has ended'));
     if (state.job !== before.job) {
       this.#options.store.put(
         state.job,
@@ -130,6 +139,8 @@ export class JobControl {
       sessions.send(effect.workerId, { cancel: { taskId: effect.taskId } });
     } else if (effect.kind === 'publish') {
       this.#publish(job.id, effect.models, effect.route);
+    } else if (effect.kind === 'warn') {
+      this.#options.logger.warn({ jobId: job.id, workerId: effect.workerId }, effect.message);
     }
   }
 
@@ -138,7 +149,8 @@ export class JobControl {
       // The job may have been cancelled meanwhile, and another one runs.
       if (this.#current?.job.id === jobId) this.#dispatch(event);
     };
-    this.#options.publish(jobId, models, route).then(
+    this.#publishing = new AbortController();
+    this.#options.publish(jobId, models, route, this.#publishing.signal).then(
       (routeRevision) => answer({ kind: 'published', routeRevision }),
       (error) => answer({ kind: 'publish-failed', message: describeError(error) }),
     );

@@ -105,7 +105,6 @@ export type TaskCommand =
       readonly kind: 'evaluate-route';
       readonly route: string;
       readonly routerAddress: string;
-      readonly routeRevision: number;
     };
 
 export type JobEffect =
@@ -114,4 +113,6 @@ export type JobEffect =
   | { readonly kind: 'cancel-task'; readonly workerId: string; readonly taskId: string }
   | { readonly kind: 'publish'; readonly models: readonly PublishedModel[]; readonly route: RouteRecord }
   /** Write the job's record: more than its progress has changed. */
-  | { readonly kind: 'save' };
+  | { readonly kind: 'save' }
+  /** Something that does not fit was left out of account. */
+  | { readonly kind: 'warn'; readonly workerId: string; readonly message: string };

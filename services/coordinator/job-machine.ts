@@ -55,9 +55,10 @@ function apply(turn: Turn, event: JobEvent): void {
   else if (event.kind === 'cancel') end(turn, 'CANCELLED', 'cancelled');
   else if (event.kind === 'cluster') onCluster(turn, event.cluster);
   else if (run === undefined) return;
+  else if ('taskId' in event && isFromStranger(turn, event)) return;
   else if (event.kind === 'worker-lost') onWorkerLost(turn, event.workerId, event.reason);
   else if (event.kind === 'ready') onReady(turn, event);
-  else if (event.kind === 'progress') onProgress(turn, event.taskId, event.progress);
+  else if (event.kind === 'progress') onProgress(turn, event);
   else if (event.kind === 'done') onDone(turn, event.workerId, event.taskId, event.result);
   else if (event.kind === 'failed') onFailed(turn, event);
   else if (event.kind === 'published' && run.stage.kind === 'publishing') {
@@ -65,6 +66,16 @@ function apply(turn: Turn, event: JobEvent): void {
   } else if (event.kind === 'publish-failed' && run.stage.kind === 'publishing') {
     fail(turn, `publishing failed: ${event.message}`);
   }
+}
+
+/** Whether a worker speaks about a task that another worker has; nothing of what it says counts then. */
+function isFromStranger(turn: Turn, event: Extract<JobEvent, { taskId: string }>): boolean {
+  const { kind, workerId, taskId } = event;
+  const owner = [...turn.run.tasks, ...turn.run.servings].find((one) => one.taskId === taskId);
+  if (owner === undefined || owner.workerId === workerId) return false;
+  const message = `the message "${kind}" is about task ${taskId} of worker ${owner.workerId} and is ignored`;
+  turn.effects.push({ kind: 'warn', workerId, message });
+  return true;
 }
 
 function start(turn: Turn): void {
@@ -139,16 +150,20 @@ function onReady(turn: Turn, event: Extract<JobEvent, { kind: 'ready' }>): void 
   if (problem !== undefined) fail(turn, problem);
 }
 
-function onProgress(turn: Turn, taskId: string, progress: Progress): void {
+function onProgress(turn: Turn, { workerId, taskId, progress }: Extract<JobEvent, { kind: 'progress' }>): void {
   const { run } = turn;
   if (run.stage.kind !== 'running' || !run.tasks.some((task) => task.taskId === taskId)) return;
-  recordProgress(turn, progress, run.stage.begunMs);
+  recordProgress(turn, workerId, progress, run.stage.begunMs);
 }
 
 /** Takes a worker's progress into the phase. Workers are at most a step apart: the furthest one tells step and loss. */
-function recordProgress(turn: Turn, progress: Progress, begunMs: number): void {
+function recordProgress(turn: Turn, workerId: string, progress: Progress, begunMs: number): void {
   const { share, step, firstLoss, loss } = progress;
   if (share === undefined) return;
+  if (share.workerId !== workerId) {
+    turn.effects.push({ kind: 'warn', workerId, message: `the share of worker ${share.workerId} is ignored` });
+    return;
+  }
   const workers = turn.phase.workers.map((known) => (known.workerId === share.workerId ? share : known));
   const samples = workers.reduce((sum, { samplesCommitted }) => sum + samplesCommitted, 0);
   const seconds = (turn.nowMs - begunMs) / 1000;
@@ -177,7 +192,7 @@ function onDone(turn: Turn, workerId: string, taskId: string, result: TaskResult
     fail(turn, `${phaseTitle(turn.phase)}: worker ${workerId} ended before it could begin`);
     return;
   }
-  if (result.last !== undefined) recordProgress(turn, result.last, run.stage.begunMs);
+  if (result.last !== undefined) recordProgress(turn, workerId, result.last, run.stage.begunMs);
   const tasks = run.tasks.map((task): TaskRun => (task.taskId === taskId ? { ...task, result } : task));
   turn.patchRun({ tasks });
   if (tasks.some((task) => task.result === undefined)) return;

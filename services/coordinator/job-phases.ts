@@ -12,6 +12,8 @@ import { chooseAlike, chooseStudents, describeMissing, type Needs, needsOfJob, w
 
 /** Time for a router to take a written route over. */
 const ROUTE_LIMIT_MS = 60_000;
+/** Time for all workers of a phase to load what they need, and for teachers to load their model. */
+const READY_LIMIT_MS = 120_000;
 
 const TITLES: Readonly<Record<PhaseName, string>> = {
   TRAIN_TEACHER: 'training of teacher',
@@ -31,12 +33,22 @@ export function advance(turn: Turn): string | undefined {
   const { stage, phaseIndex } = turn.run;
   if (phaseIndex >= turn.state.job.phases.length) return undefined;
   if (stage.kind === 'gathering') return gather(turn, stage.sinceMs);
-  if (stage.kind === 'serving-teacher' && turn.run.servings.every(({ isReady }) => isReady)) {
+  if (stage.kind === 'serving-teacher') {
+    if (!turn.run.servings.every(({ isReady }) => isReady)) return findLate(turn, turn.run.servings, stage.sinceMs);
     startTraining(turn);
     return undefined;
   }
+  if (stage.kind === 'loading') return findLate(turn, turn.run.tasks, stage.sinceMs);
   if (stage.kind === 'routing') return awaitRouter(turn, stage.sinceMs);
   return undefined;
+}
+
+/** Why the job has to fail when workers have had enough time and are not ready. */
+function findLate(turn: Turn, parts: readonly (TaskRun | Serving)[], sinceMs: number): string | undefined {
+  if (turn.nowMs - sinceMs <= READY_LIMIT_MS) return undefined;
+  const late = parts.filter(({ isReady }) => !isReady).map(({ workerId }) => workerId);
+  const who = late.length === 1 ? `worker ${late[0]} was` : `workers ${late.join(', ')} were`;
+  return `${phaseTitle(turn.phase)}: ${who} not ready within ${READY_LIMIT_MS / 1000} seconds; see ${late.length === 1 ? 'its log' : 'their logs'}`;
 }
 
 /** Makes the phase at this index the current one, or the job's end when there is none. */
@@ -119,7 +131,7 @@ function serveTeacher(turn: Turn): void {
     const taskId = turn.startTask(id, { kind: 'serve-teacher', teacher, modelDigest });
     return { taskId, workerId: id, address, isReady: false };
   });
-  turn.patchRun({ servings, stage: { kind: 'serving-teacher' } });
+  turn.patchRun({ servings, stage: { kind: 'serving-teacher', sinceMs: turn.nowMs } });
 }
 
 function startTraining(turn: Turn): void {
@@ -164,7 +176,6 @@ function startEvaluation(turn: Turn): void {
     kind: 'evaluate-route',
     route: turn.spec.publish.route,
     routerAddress: router?.address ?? '',
-    routeRevision: turn.run.routeRevision,
   });
 }
 
@@ -177,7 +188,7 @@ function startMembers(turn: Turn, workers: readonly ClusterWorker[], command: Ta
     const taskId = turn.startTask(id, command);
     return { taskId, workerId: id, isReady: false, parameters: 0, stepsTotal: 0, result: undefined };
   });
-  turn.patchRun({ tasks, stage: { kind: 'loading' } });
+  turn.patchRun({ tasks, stage: { kind: 'loading', sinceMs: turn.nowMs } });
 }
 
 /** Begins the tasks of the phase once all workers are ready. Answers why the job has to fail, if it has to. */

@@ -3,11 +3,10 @@ import { wallClockIso } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { uniqueId } from '../../lib/base/random.ts';
 import { canonicalJson } from '../../lib/data/canonical-json.ts';
-import { resolveClasses, restrictToClasses } from '../../lib/data/class-map.ts';
-import { type Dataset, openDataset } from '../../lib/data/dataset.ts';
-import { selectSplits } from '../../lib/data/splits.ts';
 import { architectureNames } from '../../lib/model/zoo.ts';
-import { type JobSpec, readJobFile, validateJob } from '../../lib/wire/job-file.ts';
+import type { Datasets } from '../../lib/wire/datasets.ts';
+import { readJobFile, validateJob } from '../../lib/wire/job-file.ts';
+import { checkSamples } from '../../lib/wire/job-samples.ts';
 import { plannedPhases } from './job-plan.ts';
 import type { JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
@@ -21,7 +20,7 @@ export interface Submission {
 }
 
 /** Answers the new job's record, or the one that the key has named before. Creates it in the store. */
-export async function submitJob(store: JobStore, dataRoot: string, submission: Submission): Promise<JobRecord> {
+export async function submitJob(store: JobStore, datasets: Datasets, submission: Submission): Promise<JobRecord> {
   const { text, idempotencyKey } = submission;
   if (idempotencyKey.length > KEY_CHARACTERS_MAX) {
     throw new StillhouseError(
@@ -42,13 +41,9 @@ export async function submitJob(store: JobStore, dataRoot: string, submission: S
     });
   }
   validateJob(spec, { architectures: architectureNames }, file.locate);
-  const dataset = await openDataset(dataRoot, spec.data.dataset, { verifyContent: false });
-  try {
-    validateJob(spec, { architectures: architectureNames, classNames: dataset.classNames }, file.locate);
-    checkSamples(spec, dataset);
-  } finally {
-    await dataset.close();
-  }
+  const dataset = await datasets.open(spec.data.dataset);
+  validateJob(spec, { architectures: architectureNames, classNames: dataset.classNames }, file.locate);
+  checkSamples(spec, dataset);
   const record: JobRecord = {
     id: uniqueId(spec.name),
     name: spec.name,
@@ -65,20 +60,4 @@ export async function submitJob(store: JobStore, dataRoot: string, submission: S
   };
   await store.create(record);
   return record;
-}
-
-/** The splits must exist, and every student must have something to learn and something to be tested on. */
-function checkSamples(spec: JobSpec, dataset: Dataset): void {
-  const splits = selectSplits(dataset, { seed: spec.seed, ...spec.data });
-  for (const [index, { name, classes }] of spec.students.entries()) {
-    const field = `students[${index}].classes`;
-    const { classIds } = resolveClasses(classes ?? dataset.classNames, dataset.classNames, field);
-    for (const split of ['train', 'test'] as const) {
-      if (restrictToClasses(splits[split], dataset.labels, classIds).length > 0) continue;
-      throw new StillhouseError('INVALID_ARGUMENT', `data.${split}: no image of it has a class of student ${name}`, {
-        field: `data.${split}`,
-        hint: 'take more images or other classes',
-      });
-    }
-  }
 }

@@ -13,9 +13,9 @@ export type Stage =
   /** Workers are missing. */
   | { readonly kind: 'gathering'; readonly sinceMs: number }
   /** Teachers load their model. */
-  | { readonly kind: 'serving-teacher' }
+  | { readonly kind: 'serving-teacher'; readonly sinceMs: number }
   /** Workers load; the task begins when all are ready. */
-  | { readonly kind: 'loading' }
+  | { readonly kind: 'loading'; readonly sinceMs: number }
   | { readonly kind: 'running'; readonly begunMs: number }
   /** Models and route are being written. */
   | { readonly kind: 'publishing' }

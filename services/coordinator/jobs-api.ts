@@ -1,5 +1,7 @@
 /** The part of the Coordinator service about jobs and the cluster. */
+import type { EventEmitter } from 'node:events';
 import { StillhouseError } from '../../lib/base/errors.ts';
+import type { Datasets } from '../../lib/wire/datasets.ts';
 import type { Implementation } from '../../lib/wire/grpc.ts';
 import type { JobControl } from './job-control.ts';
 import { hasEnded, type JobRecord, jobMessage } from './job-record.ts';
@@ -11,7 +13,8 @@ export interface JobsApiOptions {
   readonly store: JobStore;
   readonly control: JobControl;
   readonly membership: Membership;
-  readonly dataRoot: string;
+  /** To check jobs against. */
+  readonly datasets: Datasets;
   readonly leaderEpoch: number;
   /** Aborted when the coordinator ends: watches end with it. */
   readonly ending: AbortSignal;
@@ -20,7 +23,7 @@ export interface JobsApiOptions {
 type JobMethods = 'SubmitJob' | 'GetJob' | 'ListJobs' | 'WatchJob' | 'CancelJob' | 'GetCluster';
 
 export function jobsApi(options: JobsApiOptions): Pick<Implementation<'Coordinator'>, JobMethods> {
-  const { store, control, membership, dataRoot, leaderEpoch, ending } = options;
+  const { store, control, membership, datasets, leaderEpoch, ending } = options;
   const find = (id: string): JobRecord => {
     const job = store.get(id);
     if (job !== undefined) return job;
@@ -33,7 +36,7 @@ export function jobsApi(options: JobsApiOptions): Pick<Implementation<'Coordinat
   let submissions: Promise<unknown> = Promise.resolve();
   return {
     SubmitJob: async ({ spec, idempotencyKey }) => {
-      const submission = submissions.then(() => submitJob(store, dataRoot, { text: spec, idempotencyKey }));
+      const submission = submissions.then(() => submitJob(store, datasets, { text: spec, idempotencyKey }));
       submissions = submission.catch(() => undefined);
       const job = await submission;
       control.poke();
@@ -92,9 +95,16 @@ async function* changes(store: JobStore, id: string, signal: AbortSignal): Async
   }
 }
 
-function drained(stream: { once(event: 'drain', listener: () => void): unknown }, signal: AbortSignal): Promise<void> {
+/** Resolves when the stream takes more, or when the signal is aborted; leaves no listener behind. */
+export function drained(stream: EventEmitter, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    stream.once('drain', resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    const end = () => {
+      stream.off('drain', end);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    stream.once('drain', end);
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
   });
 }

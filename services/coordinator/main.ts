@@ -1,8 +1,8 @@
 /** The coordinator's process. */
 import { untilAborted } from '../../lib/base/clock.ts';
-import { dataRoot } from '../../lib/base/folders.ts';
 import { announceReady, runProcess } from '../../lib/base/process.ts';
 import { uniqueId } from '../../lib/base/random.ts';
+import { Datasets } from '../../lib/wire/datasets.ts';
 import { connectNats } from '../../lib/wire/nats.ts';
 import { readServiceSettings } from '../../lib/wire/service-settings.ts';
 import { startCoordinator } from './run.ts';
@@ -17,11 +17,13 @@ await runProcess('coordinator', async ({ settings, logger, signal, fail }) => {
     signal,
     replicas: settings.integer('STILLHOUSE_NATS_REPLICAS', 1, { min: 1, max: 5 }),
   });
+  // What a job asks of a data set are its labels; workers verify the content as well.
+  const datasets = Datasets.of(settings, { verifyContent: false });
   try {
     const coordinator = await startCoordinator({
       id,
       nats,
-      dataRoot: dataRoot(settings.environment),
+      datasets,
       host: service.host,
       port: service.port,
       healthPort: service.healthPort,
@@ -35,6 +37,7 @@ await runProcess('coordinator', async ({ settings, logger, signal, fail }) => {
     await untilAborted(signal);
     await coordinator.stop();
   } finally {
+    await datasets.close();
     await nats.close();
   }
 });

@@ -25,16 +25,24 @@ export class Registry {
     this.#routes = routes;
   }
 
-  /** Writes the models, then the route over them, whatever was there before. Resolves to the route's revision. */
-  async publish(jobId: string, models: readonly PublishedModel[], route: RouteRecord): Promise<number> {
+  /**
+   * Writes the models, then the route over them, whatever was there before. Resolves to the route's revision. Once the
+   * signal is aborted nothing more is written, and it rejects with the signal's reason.
+   */
+  async publish(
+    jobId: string,
+    models: readonly PublishedModel[],
+    route: RouteRecord,
+    signal: AbortSignal,
+  ): Promise<number> {
     for (const { name, digest, manifestJson } of models) {
       if (sha256(manifestJson) !== digest) {
         throw new StillhouseError('DATA_LOSS', `the manifest of ${name} does not match its digest ${digest}`);
       }
       const record = { name, digest, manifestJson, publishedAt: wallClockIso(), jobId };
-      await overwrite(this.#models, name, encodeRecord(record));
+      await overwrite(this.#models, name, encodeRecord(record), signal);
     }
-    return await overwrite(this.#routes, route.name, encodeRecord(route));
+    return await overwrite(this.#routes, route.name, encodeRecord(route), signal);
   }
 
   /** All models at their latest, by name. */
@@ -127,17 +135,19 @@ function nonEmpty(name: string): string {
   throw new StillhouseError('INVALID_ARGUMENT', 'the name is missing', { field: 'name' });
 }
 
-async function overwrite(bucket: KeyValue, key: string, value: Uint8Array): Promise<number> {
+async function overwrite(bucket: KeyValue, key: string, value: Uint8Array, signal: AbortSignal): Promise<number> {
   for (let tries = 1; ; tries++) {
     try {
       const current = await bucket.get(key);
+      signal.throwIfAborted();
       if (current === undefined) return await bucket.create(key, value);
       return await bucket.update(key, value, current.revision);
     } catch (error) {
       const { code } = StillhouseError.from(error);
+      signal.throwIfAborted();
       if (tries === WRITE_TRIES || !['ABORTED', 'ALREADY_EXISTS', 'UNAVAILABLE'].includes(code)) throw error;
       // Hours of training shall not be lost to a broker that restarts.
-      if (code === 'UNAVAILABLE') await sleep(RETRY_MS);
+      if (code === 'UNAVAILABLE') await sleep(RETRY_MS, signal);
     }
   }
 }

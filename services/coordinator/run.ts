@@ -2,6 +2,7 @@
 import { every, monotonicMs } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import type { Logger } from '../../lib/base/log.ts';
+import type { Datasets } from '../../lib/wire/datasets.ts';
 import { RpcServer } from '../../lib/wire/grpc.ts';
 import { startHeartbeat, watchHeartbeats } from '../../lib/wire/heartbeat.ts';
 import type { Nats } from '../../lib/wire/nats.ts';
@@ -20,8 +21,8 @@ import { Sessions } from './sessions.ts';
 export interface CoordinatorOptions {
   readonly id: string;
   readonly nats: Nats;
-  /** The folder of data sets, to check jobs against. */
-  readonly dataRoot: string;
+  /** The data sets to check jobs against; closed by who opened them. */
+  readonly datasets: Datasets;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -62,7 +63,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const ending = new AbortController();
   const server = new RpcServer(logger)
     .add('Coordinator', {
-      ...jobsApi({ store, control, membership, dataRoot: options.dataRoot, leaderEpoch, ending: ending.signal }),
+      ...jobsApi({ store, control, membership, datasets: options.datasets, leaderEpoch, ending: ending.signal }),
       ...modelsApi(registry),
     })
     .add('Workers', sessions.implementation());
@@ -153,7 +154,7 @@ function connectParts(leaderEpoch: number, store: JobStore, registry: Registry, 
   const control = new JobControl({
     store,
     sessions,
-    publish: (jobId, models, route) => registry.publish(jobId, models, route),
+    publish: (jobId, models, route, signal) => registry.publish(jobId, models, route, signal),
     logger,
   });
   let known = '';

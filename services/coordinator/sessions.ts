@@ -6,7 +6,6 @@ import type { CoordinatorMessage } from '../../lib/wire/generated/stillhouse/v1/
 import type { Hello__Output } from '../../lib/wire/generated/stillhouse/v1/Hello.ts';
 import type { WorkerMessage__Output } from '../../lib/wire/generated/stillhouse/v1/WorkerMessage.ts';
 import type { Implementation } from '../../lib/wire/grpc.ts';
-import { HEARTBEAT_INTERVAL_MS } from '../../lib/wire/heartbeat.ts';
 import { subjectToken } from '../../lib/wire/subjects.ts';
 import type { ClusterWorker } from './job-events.ts';
 import type { AttachedWorker } from './membership.ts';
@@ -105,7 +104,7 @@ export class Sessions {
     }
     this.#sessions.set(id, session);
     this.#logger.info({ workerId: id, role: worker.role, address: worker.address }, 'a worker attached');
-    this.send(id, { welcome: { heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS } });
+    this.send(id, { welcome: {} });
     this.#events.onAttach(worker);
     return session;
   }

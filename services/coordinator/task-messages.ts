@@ -19,8 +19,8 @@ export function startMessage(job: JobRecord, taskId: string, command: TaskComman
       return { ...start, trainStudent: { student, control, view: { ...view, members }, teachers: [...teachers] } };
     }
     case 'evaluate-route': {
-      const { route, routerAddress, routeRevision } = command;
-      return { ...start, evaluateRoute: { route, routerAddress, routeRevision } };
+      const { route, routerAddress } = command;
+      return { ...start, evaluateRoute: { route, routerAddress } };
     }
   }
 }

@@ -1,5 +1,5 @@
 /** The router's shell: ports, NATS, heartbeats, and an orderly end. */
-import { every, monotonicMs } from '../../lib/base/clock.ts';
+import { every, monotonicMs, untilAborted } from '../../lib/base/clock.ts';
 import type { Logger } from '../../lib/base/log.ts';
 import { announceReady, type ProcessContext } from '../../lib/base/process.ts';
 import { uniqueId } from '../../lib/base/random.ts';
@@ -31,7 +31,7 @@ export async function runRouter(context: ProcessContext): Promise<void> {
   let server: InferenceServer | undefined;
   let follower: Follower | undefined;
   try {
-    nats = await connectNats({ servers, name: id, logger });
+    nats = await connectNats({ servers, name: id, logger, signal });
     server = await serveInference(router, service, logger);
     const address = service.advertised(server.port);
     follower = await follow(router, nats, { id, address, logger });
@@ -42,7 +42,7 @@ export async function runRouter(context: ProcessContext): Promise<void> {
       http: `http://${service.advertised(server.httpPort)}`,
       health: service.advertised(server.healthPort),
     });
-    await aborted(signal);
+    await untilAborted(signal);
     router.end();
   } finally {
     await server?.stop(DRAIN_MS);
@@ -50,13 +50,6 @@ export async function runRouter(context: ProcessContext): Promise<void> {
     legs.close();
     await nats?.close();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 export interface Follower {

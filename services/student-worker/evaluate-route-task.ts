@@ -1,6 +1,5 @@
 /** Sends the job's test images through a router and counts correct answers over all classes of the route. */
-import { monotonicMs, sleep } from '../../lib/base/clock.ts';
-import { StillhouseError } from '../../lib/base/errors.ts';
+import { retryUnavailable } from '../../lib/base/retry.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import { selectSplits } from '../../lib/data/splits.ts';
 import type { EvaluateRoute__Output } from '../../lib/wire/generated/stillhouse/v1/EvaluateRoute.ts';
@@ -18,9 +17,8 @@ export interface EvaluateRouteRequest {
 
 const IMAGES_PER_REQUEST = 64;
 const REQUEST_TIMEOUT_MS = 30_000;
-/** A route that cannot answer for a moment (a specialist is silent, a revision is taken over) is asked again so long. */
-const PATIENCE_MS = 30_000;
-const RETRY_MS = 200;
+/** A route may be unable to answer for a moment: a specialist is silent, a revision is taken over. */
+const PATIENCE = { patienceMs: 30_000, retryMs: 200 };
 
 export async function evaluateRoute(request: EvaluateRouteRequest, task: TaskContext): Promise<TaskResult> {
   const { job, dataset, command } = request;
@@ -34,25 +32,14 @@ export async function evaluateRoute(request: EvaluateRouteRequest, task: TaskCon
     for (let start = 0; start < ids.length; start += IMAGES_PER_REQUEST) {
       const batch = ids.subarray(start, start + IMAGES_PER_REQUEST);
       const { signal } = task;
-      correct += await patiently(() => correctAnswers(client, command.route, dataset, batch, signal), signal);
+      correct += await retryUnavailable(() => correctAnswers(client, command.route, dataset, batch, signal), {
+        ...PATIENCE,
+        signal,
+      });
     }
     return { correct, evaluatedImages: ids.length };
   } finally {
     client.close();
-  }
-}
-
-/** Calls until it succeeds, fails with anything but UNAVAILABLE, or patience runs out. */
-async function patiently<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  const deadlineMs = monotonicMs() + PATIENCE_MS;
-  for (;;) {
-    try {
-      return await call();
-    } catch (thrown) {
-      const error = StillhouseError.from(thrown);
-      if (error.code !== 'UNAVAILABLE' || monotonicMs() > deadlineMs) throw error;
-      await sleep(RETRY_MS, signal);
-    }
   }
 }
 

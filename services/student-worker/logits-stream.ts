@@ -1,5 +1,6 @@
 /** The student's end of a logits stream: batches out while there are credits, replies matched by key. */
 import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { unlessAborted, withTimeout } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { VIEW_PROTOCOL } from '../../lib/data/views.ts';
 import type { LogitsRequest, LogitsSource } from '../../lib/distill/training-loop.ts';
@@ -23,6 +24,8 @@ export interface LogitsStreamOptions {
   readonly view: number;
 }
 
+const OPEN_TIMEOUT_MS = 30_000;
+
 interface Waiting {
   readonly samples: number;
   readonly resolve: (logits: Float32Array) => void;
@@ -38,11 +41,22 @@ export class LogitsStream implements LogitsSource {
   #credits = 0;
   #failure: StillhouseError | undefined;
 
-  /** Resolves once the teacher has accepted what the student expects. @throws FAILED_PRECONDITION when it has not */
-  static async open(options: LogitsStreamOptions): Promise<LogitsStream> {
+  /**
+   * Resolves once the teacher has accepted what the student expects.
+   * @throws FAILED_PRECONDITION when it has not; UNAVAILABLE when it does not answer; the signal's reason
+   */
+  static async open(options: LogitsStreamOptions, signal: AbortSignal): Promise<LogitsStream> {
     const stream = new LogitsStream(options);
-    await stream.#opened;
-    return stream;
+    try {
+      await unlessAborted(
+        withTimeout(stream.#opened, OPEN_TIMEOUT_MS, () => silence(options)),
+        signal,
+      );
+      return stream;
+    } catch (error) {
+      stream.close();
+      throw error;
+    }
   }
 
   readonly #opened: Promise<void>;
@@ -133,6 +147,13 @@ export class LogitsStream implements LogitsSource {
     this.#waiting.clear();
     this.#queue.length = 0;
   }
+}
+
+function silence({ address }: LogitsStreamOptions): StillhouseError {
+  return new StillhouseError(
+    'UNAVAILABLE',
+    `the teacher at ${address} did not answer within ${OPEN_TIMEOUT_MS / 1000} s`,
+  );
 }
 
 function nameOf({ view, step, lane }: LogitsKey): string {

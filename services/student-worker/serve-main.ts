@@ -55,7 +55,8 @@ export async function runSpecialist(context: ProcessContext): Promise<void> {
     });
     const { address, fingerprint } = worker;
     const hello = { workerId, role, address, pid: process.pid, engineFingerprint: fingerprint };
-    await attend({ coordinator, hello, logger, signal, runTask: serveModelsTask(specialist, tell) });
+    const runTask = serveModelsTask(specialist, tell);
+    await attend({ coordinator, hello, logger, signal, runTask, onStuck: context.fail });
     specialist.end();
     tell();
     await sleep(FAREWELL_MS);

@@ -1,6 +1,8 @@
 /** The specialist server: models of the registry behind the Open Inference Protocol. */
 import { StillhouseError } from '../../lib/base/errors.ts';
+import { indexOfMax } from '../../lib/distill/evaluate.ts';
 import type { ModelManifest } from '../../lib/model/artefact.ts';
+import type { Predictor } from '../../lib/model/predictor.ts';
 import { shapeText, tensorError } from '../../lib/wire/oip/datatypes.ts';
 import {
   IMAGE,
@@ -23,6 +25,9 @@ import type {
 } from '../../lib/wire/oip/types.ts';
 import { decodeImageFiles } from './image-files.ts';
 import { type ModelAssignment, ModelRegistry, type RegistryOptions } from './model-registry.ts';
+
+/** Rows per prediction: between two of them other requests have their turn, and a cancelled one ends. */
+const SLICE_ROWS = 64;
 
 export class SpecialistServer implements InferenceBackend {
   readonly serverName = 'stillhouse-specialist';
@@ -87,8 +92,7 @@ export class SpecialistServer implements InferenceBackend {
       selectOutputs(request, [LOGITS, LABEL]);
       const input = imageInputOf(request, manifest.input);
       const images = await pixelsOf(input, manifest, signal);
-      signal.throwIfAborted();
-      const logits = await predictor.predict(images, input.rows);
+      const logits = await predictInSlices(predictor, images, input.rows, signal);
       return respond(request, nameOfDigest(digest), answerOf(logits, input.rows, manifest));
     });
   }
@@ -119,6 +123,31 @@ async function pixelsOf(input: ImageInput, manifest: ModelManifest, signal: Abor
   throw tensorError(IMAGE, `row ${row} holds ${values[broken]}, expected numbers from 0 to 255`);
 }
 
+/** The logits of all rows. `images` must be a buffer of its own: the predictor may take it over. */
+async function predictInSlices(
+  predictor: Predictor,
+  images: Float32Array,
+  rows: number,
+  signal: AbortSignal,
+): Promise<Float32Array> {
+  const slices: Float32Array[] = [];
+  const valuesPerRow = images.length / rows;
+  for (let start = 0; start < rows; start += SLICE_ROWS) {
+    signal.throwIfAborted();
+    const end = Math.min(rows, start + SLICE_ROWS);
+    const isAll = end - start === rows;
+    const slice = isAll ? images : images.slice(start * valuesPerRow, end * valuesPerRow);
+    slices.push(await predictor.predict(slice, end - start));
+  }
+  const logits = new Float32Array(slices.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const slice of slices) {
+    logits.set(slice, offset);
+    offset += slice.length;
+  }
+  return logits;
+}
+
 function answerOf(logits: Float32Array, rows: number, manifest: ModelManifest) {
   const classes = manifest.classNames.length;
   const shape = [rows, classes];
@@ -126,17 +155,8 @@ function answerOf(logits: Float32Array, rows: number, manifest: ModelManifest) {
     throw new StillhouseError('INTERNAL', `the model answered ${logits.length} logits, expected ${shapeText(shape)}`);
   }
   const labels = Array.from({ length: rows }, (_, row) => {
-    const best = indexOfLargest(logits.subarray(row * classes, (row + 1) * classes));
+    const best = indexOfMax(logits.subarray(row * classes, (row + 1) * classes));
     return manifest.classNames[best] as string;
   });
   return [{ name: LOGITS, datatype: 'FP32' as const, shape, values: logits }, textTensor(LABEL, labels)];
-}
-
-/** The first of equals. */
-function indexOfLargest(values: Float32Array): number {
-  let best = 0;
-  for (let index = 1; index < values.length; index++) {
-    if ((values[index] as number) > (values[best] as number)) best = index;
-  }
-  return best;
 }

@@ -49,17 +49,17 @@ export class StudentTrainer {
     }
     const program = await openTraining(compute, plan);
     let stream: LogitsStream | undefined;
+    const onAbort = () => this.close();
+    task.signal.addEventListener('abort', onAbort, { once: true });
     try {
       const averager = await this.#openAverager(request, members, self, program.vectorSize);
-      stream = plan.usesTeacher ? await openStream(request, plan, self) : undefined;
+      stream = plan.usesTeacher ? await openStream(request, plan, self, task.signal) : undefined;
       task.ready({ parameters: plan.program.model.parameterCount, stepsTotal: plan.totalSteps });
       await task.begun;
-      const onAbort = () => this.close();
-      task.signal.addEventListener('abort', onAbort, { once: true });
       const share = await train({ program, dataset, plan, own, averager, stream, task });
-      task.signal.removeEventListener('abort', onAbort);
       return await finish(request, plan, program, share, self === 0, task.signal);
     } finally {
+      task.signal.removeEventListener('abort', onAbort);
       stream?.close();
       await program.close();
     }
@@ -90,7 +90,12 @@ export class StudentTrainer {
 }
 
 /** Students spread over the teachers by their place in the view. */
-function openStream(request: TrainStudentRequest, plan: ModelPlan, self: number): Promise<LogitsStream> {
+function openStream(
+  request: TrainStudentRequest,
+  plan: ModelPlan,
+  self: number,
+  signal: AbortSignal,
+): Promise<LogitsStream> {
   const { command, jobId, workerId, dataset } = request;
   const teacher = command.teachers[self % command.teachers.length];
   if (teacher === undefined)
@@ -98,7 +103,8 @@ function openStream(request: TrainStudentRequest, plan: ModelPlan, self: number)
   const view = command.view?.number ?? 0;
   const { address, modelDigest } = teacher;
   const { classNames } = plan.classes;
-  return LogitsStream.open({ address, jobId, workerId, modelDigest, datasetDigest: dataset.digest, classNames, view });
+  const datasetDigest = dataset.digest;
+  return LogitsStream.open({ address, jobId, workerId, modelDigest, datasetDigest, classNames, view }, signal);
 }
 
 interface TrainArguments {

@@ -19,6 +19,9 @@ import type { JobSpec } from '../../lib/wire/job-spec.ts';
 /** Batches that one student may have outstanding. */
 const CREDITS = 64;
 
+/** Jobs whose counters are kept. */
+const JOBS_KEPT = 16;
+
 /** A teacher that is loaded for a job. */
 export interface ServedTeacher {
   readonly jobId: string;
@@ -57,14 +60,20 @@ export class LogitsService {
   }
 
   serve(teacher: ServedTeacher): void {
-    this.#served.set(teacher.jobId, teacher);
+    const { jobId, modelDigest } = teacher;
+    this.#served.set(jobId, teacher);
+    if (this.#counters.get(jobId)?.modelDigest === modelDigest) return;
     const counters = { samplesServed: 0, samplesRepeated: 0, batchesServed: 0, bytesSent: 0, computeMs: 0 };
-    this.#counters.set(teacher.jobId, { ...counters, answered: new Set(), modelDigest: teacher.modelDigest });
+    this.#counters.set(jobId, { ...counters, answered: new Set(), modelDigest });
+    for (const id of this.#counters.keys()) {
+      if (this.#counters.size <= JOBS_KEPT) break;
+      if (!this.#served.has(id)) this.#counters.delete(id);
+    }
   }
 
+  /** Batches that come after this are refused. The counters stay. */
   withdraw(jobId: string): void {
     this.#served.delete(jobId);
-    this.#counters.get(jobId)?.answered.clear();
   }
 
   implementation(): Implementation<'Teacher'> {
@@ -139,7 +148,14 @@ export class LogitsService {
     const { teacher, counters, gather } = stream;
     const { sampleIds, epoch, key } = batch;
     if (key === null) throw new StillhouseError('INVALID_ARGUMENT', 'the batch has no key', { field: 'batch.key' });
-    const { dataset, job, program } = teacher;
+    const { dataset, job, jobId, program } = teacher;
+    if (this.#served.get(jobId) !== teacher)
+      throw unmet('model_digest', `the teacher of job ${jobId} is served no more`);
+    const { microBatch } = job.train;
+    if (sampleIds.length === 0 || sampleIds.length > microBatch) {
+      const message = `the batch has ${sampleIds.length} samples, expected 1 to ${microBatch}: one lane micro-batch`;
+      throw new StillhouseError('INVALID_ARGUMENT', message, { field: 'batch.sample_ids' });
+    }
     const startedMs = monotonicMs();
     const images = dataset.readImages(sampleIds);
     applyViews(images, sampleIds, dataset.image, { seed: job.seed, epoch, ...job.data.views });

@@ -55,6 +55,16 @@ test('commands for a running cluster say when there is none', async (t) => {
   }
 });
 
+test('a broken note of a local cluster is as good as none', async (t) => {
+  const STILLHOUSE_CACHE = await tempFolder(t);
+  for (const text of ['', '{"pid":', '{"pid": "one"}']) {
+    await writeFile(path.join(STILLHOUSE_CACHE, 'local-cluster.json'), text);
+    const { code, err } = await runCli(t, ['job', 'list'], { STILLHOUSE_CACHE });
+    t.is(code, 1);
+    t.regex(err, /^stillhouse: no local cluster is running/);
+  }
+});
+
 test('a coordinator that is not there is one clear line', async (t) => {
   const { code, err } = await runCli(t, ['job', 'list', '--coordinator', '127.0.0.1:1']);
   t.is(code, 1);
@@ -87,6 +97,17 @@ test('run refuses before anything starts, with the path in the file', async (t) 
     { text: JOB.replace('ash', 'oak'), err: /students\[0\]\.classes\[0\]: .*got "oak".*line 11/ },
     { text: JOB.replace('trees', 'shrubs'), err: /data\.dataset: .*shrubs.*\(job\.yaml line 5\).*npm run setup/ },
     { text: JOB, set: 'data.train=1000', err: /data\.train.* asks for 1000.*--set data\.train=1000/ },
+    {
+      text: JOB.replace('ash, beech', 'ash, elm'),
+      set: 'data.test=1',
+      err: /data\.test: no image of it has a class of/,
+    },
+    {
+      text: JOB,
+      set: 'evaluate.routeImages=7',
+      err: /evaluate\.routeImages: expected at most 6, .*, got 7 \(from --set /,
+    },
+    { text: JOB, set: 'averaging.chunkKiB=1024', err: /averaging\.chunkKiB: expected a whole number from 1 to 1023/ },
     { text: JOB, set: 'averaging.workers=3', students: '2', err: /averaging\.workers: the job wants 3/ },
   ];
   for (const { text, set, students, err } of cases) {

@@ -1,10 +1,14 @@
 /**
  * The signature of specialists and routes: one of two inputs, `image` (FP32 or UINT8 [rows, height, width, 3], RGB
- * 0..255) or `image_bytes` (BYTES [rows], each a JPEG or PNG file). Preprocessing is the server's affair.
+ * 0..255) or `image_bytes` (BYTES [rows], each a JPEG or PNG file), of at most `ROWS_MAX` rows. Preprocessing is the
+ * server's affair.
  */
 import { StillhouseError } from '../../base/errors.ts';
 import { shapeText, tensorError } from './datatypes.ts';
 import type { InferRequest, OipTensor, TensorMetadata } from './types.ts';
+
+/** Rows that one request may have. More would keep other requests waiting; clients send several requests. */
+export const ROWS_MAX = 1024;
 
 export const IMAGE = 'image';
 export const IMAGE_BYTES = 'image_bytes';
@@ -19,7 +23,7 @@ export function nameOfDigest(digest: string): string {
 export interface ImageInput {
   readonly kind: typeof IMAGE | typeof IMAGE_BYTES;
   readonly tensor: OipTensor;
-  /** At least one. */
+  /** 1 to `ROWS_MAX`. */
   readonly rows: number;
 }
 
@@ -57,6 +61,7 @@ export function imageInputOf(
   else checkImageBytes(tensor);
   const rows = tensor.shape[0] as number;
   if (rows === 0) throw tensorError(tensor.name, 'has no rows, expected at least one');
+  if (rows > ROWS_MAX) throw tensorError(tensor.name, `has ${rows} rows, expected at most ${ROWS_MAX} in a request`);
   return { kind, tensor, rows };
 }
 

@@ -144,6 +144,18 @@ test('a file that is too long or missing is named', async (t) => {
   t.is(missing?.code, 'DATA_LOSS');
 });
 
+test('sizes are compared before anything is read', async (t) => {
+  const root = await tempFolder(t);
+  const { folder, records } = await writeSmallDataset(root, 'trees');
+  (records[0] as Uint8Array)[0] = 200;
+  await writeFile(path.join(folder, 'part-0.bin'), Buffer.concat(records.slice(0, 7)));
+  await truncate(path.join(folder, 'part-2.bin'), 10);
+  await t.throwsAsync(openDataset(root, 'trees'), {
+    instanceOf: StillhouseError,
+    message: /part-2\.bin ends at offset 10/,
+  });
+});
+
 test('a label out of range is named with its offset', async (t) => {
   const root = await tempFolder(t);
   const { folder, records, manifest } = await writeSmallDataset(root, 'trees');

@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
-import { after } from '../../../lib/base/clock.ts';
+import { after, sleep } from '../../../lib/base/clock.ts';
+import { bytesOf } from '../../../lib/base/digest.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
 import { createRandom } from '../../../lib/base/random.ts';
 import { dealLanes } from '../../../lib/data/lanes.ts';
@@ -7,8 +8,10 @@ import type { LaneSums } from '../../../lib/distill/training-loop.ts';
 import { localAverager } from '../../../lib/gradient/local-averager.ts';
 import { BusAverager } from '../../../lib/wire/averager.ts';
 import type { Bus } from '../../../lib/wire/bus.ts';
+import { encodeFrame, type FrameHeader, FrameKind } from '../../../lib/wire/frame.ts';
 import { MemoryBroker } from '../../../lib/wire/memory-bus.ts';
 import { connectNats } from '../../../lib/wire/nats.ts';
+import { gradientSubject } from '../../../lib/wire/subjects.ts';
 import { silent } from '../../helpers/logger.ts';
 import { startNatsServer } from '../../helpers/nats-server.ts';
 
@@ -109,7 +112,7 @@ test('what is lost or damaged on the way is asked for again', async (t) => {
   t.true(all.some(({ traffic }) => traffic.resendRequests > 0));
 });
 
-test('over a real nats-server, also when it restarts between steps', async (t) => {
+test('over a real nats-server, also when it comes back only after the first step was sent', async (t) => {
   const server = await startNatsServer();
   const connections = await Promise.all(
     [0, 1].map((index) => connectNats({ servers: server.url, name: `student-${index}`, logger: silent })),
@@ -139,10 +142,52 @@ test('over a real nats-server, also when it restarts between steps', async (t) =
   second.close(new StillhouseError('CANCELLED', 'over'));
 });
 
-test('frames of another view are not heard, and closing rejects what is awaited', async (t) => {
+test('frames of another view, another epoch or without sense are not heard', async (t) => {
+  const broker = new MemoryBroker();
+  const stranger = broker.connect();
+  const [first, second] = averagers([broker.connect(), broker.connect()], 2_000) as [BusAverager, BusAverager];
+  const good: FrameHeader = {
+    kind: FrameKind.partialSum,
+    leaderEpoch: 3,
+    view: 2,
+    step: 0,
+    part: 0,
+    firstLane: 2,
+    lanes: 2,
+    chunk: 0,
+    chunks: 1,
+    samples: 9,
+  };
+  const poison = bytesOf(new Float32Array(4096).fill(1e9));
+  const send = (change: Partial<FrameHeader>, payload: Uint8Array = poison) =>
+    stranger.publish(gradientSubject('job-1', 'student-0'), encodeFrame({ ...good, ...change }, payload));
+  send({ view: 1 });
+  send({ leaderEpoch: 2 });
+  t.is(first.traffic.corruptFrames, 0);
+  const senseless: [Partial<FrameHeader>, Uint8Array?][] = [
+    [{ kind: 9 }],
+    [{ part: 7 }],
+    [{}, new Uint8Array(3)],
+    [{ kind: FrameKind.resend }, new Uint8Array(3)],
+    [{ kind: FrameKind.resend }, bytesOf(Uint32Array.of(1, 77))],
+    [{ kind: FrameKind.resend }, bytesOf(Uint32Array.of(5, 1))],
+  ];
+  for (const [change, payload] of senseless) send(change, payload);
+  await stranger.flush();
+  await sleep(5);
+  t.is(first.traffic.corruptFrames, senseless.length);
+  const sums = (from: number, to: number) => Array.from({ length: to - from }, (_, lane) => sumsOf(0, from + lane));
+  const [a, b] = await Promise.all([first.average(0, sums(0, 2)), second.average(0, sums(2, LANES))]);
+  t.deepEqual(a, await localAverager(LANES, VECTOR).average(0, sums(0, LANES)));
+  t.deepEqual(b, a);
+});
+
+test('closing rejects what is awaited, and what is asked afterwards', async (t) => {
   const broker = new MemoryBroker();
   const [averager] = averagers([broker.connect(), broker.connect()], 2_000) as [BusAverager];
-  const waiting = averager.average(0, [sumsOf(0, 0), sumsOf(0, 1)]);
+  const sums = [sumsOf(0, 0), sumsOf(0, 1)];
+  const waiting = averager.average(0, sums);
   averager.close(new StillhouseError('CANCELLED', 'given up'));
   await t.throwsAsync(waiting, { message: 'given up' });
+  await t.throwsAsync(averager.average(0, sums), { message: 'given up' });
 });

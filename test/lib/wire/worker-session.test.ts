@@ -81,7 +81,7 @@ test('hello, welcome, ready, begin, progress, done', async (t) => {
   await withSession(runTask, async ({ accept }) => {
     const stream = await accept();
     t.like((await receive(stream)).hello, { workerId: 'student-1', role: 'student', pid: 42 });
-    stream.write({ leaderEpoch: 5, welcome: { heartbeatIntervalMs: 1_000 } });
+    stream.write({ leaderEpoch: 5, welcome: {} });
     stream.write(start('one'));
     t.like((await receive(stream)).ready, { taskId: 'one', parameters: 10, stepsTotal: 3 });
     stream.write({ leaderEpoch: 5, begin: { taskId: 'one' } });
@@ -139,6 +139,32 @@ test('a cancelled task is aborted without an answer; a new start waits until the
   t.deepEqual(events, ['start one', 'end one', 'start two', 'end two', 'start three']);
 });
 
+test('a cancelled task that does not end ends the session, so that the process can be started anew', async (t) => {
+  const { server, address, accept } = await startWorkers();
+  const told: StillhouseError[] = [];
+  const session = attend({
+    coordinator: address,
+    hello: { workerId: 'student-1', role: 'student', address: '', pid: 42, engineFingerprint: 'x' },
+    logger: testLogger(),
+    signal: new AbortController().signal,
+    runTask: async (_task, { ready }) => {
+      ready({ parameters: 0, stepsTotal: 0 });
+      return await new Promise(() => {});
+    },
+    stuckAfterMs: 50,
+    onStuck: (error) => told.push(error),
+  });
+  const stream = await accept();
+  await receive(stream);
+  stream.write(start('one'));
+  await receive(stream);
+  stream.write({ leaderEpoch: 5, cancel: { taskId: 'one' } });
+  const error = await t.throwsAsync(session, { message: 'task one did not end within 0.05 s of being cancelled' });
+  t.like(error, { code: 'INTERNAL' });
+  t.deepEqual(told, [error]);
+  await server.stop(0);
+});
+
 test('a lost stream aborts the task; the worker attaches again', async (t) => {
   let aborted = false;
   const runTask: RunTask = async (_task, { signal, ready }) => {
@@ -168,7 +194,7 @@ test('a lower leader epoch is refused, and the stream given up', async (t) => {
   await withSession(runTask, async ({ accept }) => {
     const first = await accept();
     await receive(first);
-    first.write({ leaderEpoch: 7, welcome: { heartbeatIntervalMs: 1 } });
+    first.write({ leaderEpoch: 7, welcome: {} });
     first.write(start('old', 6));
     const second = await accept();
     await receive(second);

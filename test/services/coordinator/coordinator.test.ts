@@ -2,6 +2,7 @@ import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import { sleep } from '../../../lib/base/clock.ts';
 import { sha256 } from '../../../lib/base/digest.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
+import { Datasets } from '../../../lib/wire/datasets.ts';
 import type { Job__Output } from '../../../lib/wire/generated/stillhouse/v1/Job.ts';
 import { dial, type RpcClient, unary } from '../../../lib/wire/grpc.ts';
 import { connectNats } from '../../../lib/wire/nats.ts';
@@ -61,10 +62,11 @@ async function setUp(t: ExecutionContext): Promise<Setup> {
 async function start(t: ExecutionContext, server: NatsServer, dataRoot: string): Promise<Setup> {
   const nats = await connectNats({ servers: server.url, name: 'coordinator', logger: testLogger() });
   const fatal: unknown[] = [];
+  const datasets = new Datasets({ root: dataRoot, allowPaths: false, verifyContent: false });
   const coordinator = await startCoordinator({
     id: 'coordinator-1',
     nats,
-    dataRoot,
+    datasets,
     host: '127.0.0.1',
     port: 0,
     healthPort: 0,
@@ -79,6 +81,7 @@ async function start(t: ExecutionContext, server: NatsServer, dataRoot: string):
     stopped = true;
     client.close();
     await coordinator.stop();
+    await datasets.close();
     await nats.close();
   };
   t.teardown(stop);
@@ -252,6 +255,10 @@ test('job files are refused before anything starts, naming the field', async (t)
     ],
     [JOB.replace('[cedar, elm]', '[cedar, oak]'), 'INVALID_ARGUMENT', 'students[1].classes[1]', /oak/],
     [JOB.replace('dataset: small', 'dataset: small, train: 81'), 'INVALID_ARGUMENT', 'data.train', /81/],
+    [JOB.replace('dataset: small', 'dataset: /etc'), 'INVALID_ARGUMENT', 'data.dataset', /outside the folder/],
+    [JOB.replace('dataset: small', 'dataset: ../x/small'), 'INVALID_ARGUMENT', 'data.dataset', /outside the folder/],
+    [`${JOB}evaluate: { routeImages: 41 }`, 'INVALID_ARGUMENT', 'evaluate.routeImages', /at most 40, .*, got 41/],
+    [`${JOB}averaging: { chunkKiB: 1024 }`, 'INVALID_ARGUMENT', 'averaging.chunkKiB', /from 1 to 1023, got 1024/],
     ['{', 'INVALID_ARGUMENT', '', /./],
   ];
   for (const [spec, code, field, message] of cases) {

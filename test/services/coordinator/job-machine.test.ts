@@ -286,7 +286,7 @@ test('the happy path: phases in order, tasks as they should be, everything told'
   h.send({ kind: 'cluster', cluster: withRoute(7) });
   t.is(h.job.phases[5]?.state, 'DONE');
   const evaluation = h.tasks('evaluate-route')[0]?.command;
-  t.deepEqual(evaluation, { kind: 'evaluate-route', route: 'demo', routerAddress: 'router-1:1', routeRevision: 7 });
+  t.deepEqual(evaluation, { kind: 'evaluate-route', route: 'demo', routerAddress: 'router-1:1' });
   h.finishPhase();
   t.like(h.job, { state: 'SUCCEEDED', message: '', endedAt: 'now' });
   t.like(h.job.phases[6], { state: 'DONE', accuracy: 0.75, evaluatedImages: 4 });
@@ -350,6 +350,77 @@ for (const [phaseIndex, workerId, message] of LOSSES) {
     t.is(h.open.size, 0, 'every open task is cancelled');
   });
 }
+
+test('what a worker says about the task of another one is ignored', (t) => {
+  const h = new Harness();
+  h.begin();
+  h.runTo(1);
+  const [serving] = h.tasks('serve-teacher') as [Started];
+  const warnings = () => h.effects.filter(({ kind }) => kind === 'warn').length;
+  const ready = { kind: 'ready', parameters: 5, stepsTotal: 10 } as const;
+  h.send({ ...ready, workerId: 'student-1', taskId: serving.taskId });
+  t.is(warnings(), 1);
+  t.deepEqual(h.tasks('train-student'), []);
+  h.ready('serve-teacher');
+  const [first, second] = h.tasks('train-student') as [Started, Started];
+  const asSecond = { workerId: second.workerId, taskId: first.taskId };
+  h.send({ ...ready, ...asSecond });
+  h.send({ ...ready, workerId: second.workerId, taskId: second.taskId });
+  t.false(
+    h.effects.some(({ kind }) => kind === 'begin-task'),
+    'the first one has not said that it is ready',
+  );
+  h.ready('train-student');
+  const before = h.job;
+  const share = shareOf('student-2', 2, 2);
+  const progress = { step: 5, firstLoss: 2, loss: 1, share };
+  h.send({ kind: 'progress', ...asSecond, progress });
+  t.is(warnings(), 1);
+  h.send({ kind: 'progress', workerId: first.workerId, taskId: first.taskId, progress });
+  t.is(warnings(), 1, 'its own task, and the share of another worker');
+  h.send({ kind: 'failed', ...asSecond, code: 'INTERNAL', message: 'x', field: '' });
+  h.send({ kind: 'done', ...asSecond, result: resultOf(first, true) });
+  t.is(warnings(), 1);
+  t.is(h.job, before);
+  h.send({ kind: 'ready', workerId: 'student-9', taskId: 'old', parameters: 5, stepsTotal: 10 });
+  t.is(warnings(), 0, 'a task of the past is no reason to warn');
+});
+
+test('workers that never get ready fail the job, by name', (t) => {
+  const late = (h: Harness, message: RegExp) => {
+    h.nowMs += 120_000;
+    h.send({ kind: 'tick' });
+    t.is(h.job.state, 'RUNNING');
+    h.nowMs += 1;
+    h.send({ kind: 'tick' });
+    t.is(h.job.state, 'FAILED');
+    t.regex(h.job.message, message);
+    t.is(h.open.size, 0);
+  };
+  const teacher = new Harness();
+  teacher.begin();
+  teacher.nowMs = 5_000;
+  teacher.runTo(1);
+  late(teacher, /^distillation of student left: worker teacher-1 was not ready within 120 seconds; see its log$/);
+  const students = new Harness();
+  students.begin();
+  students.runTo(1);
+  students.nowMs += 119_000;
+  students.ready('serve-teacher');
+  late(students, /^distillation of student left: workers student-1, student-2 were not ready within 120 seconds/);
+  const one = new Harness();
+  one.begin();
+  one.runTo(2);
+  const [{ workerId, taskId }] = one.tasks('train-student') as [Started];
+  one.send({ kind: 'ready', workerId, taskId, parameters: 5, stepsTotal: 10 });
+  late(one, /^control arm of student left: worker student-2 was not ready/);
+  const begun = new Harness();
+  begun.begin();
+  begun.ready('train-teacher');
+  begun.nowMs += 600_000;
+  begun.send({ kind: 'tick' });
+  t.is(begun.job.state, 'RUNNING', 'training itself has no such limit');
+});
 
 test('a worker that vanishes from the cluster counts as lost too', (t) => {
   const h = new Harness();
@@ -510,6 +581,7 @@ test('the deadline of a job counts from its start', (t) => {
   const h = new Harness();
   h.nowMs = 1_000_000;
   h.begin();
+  h.ready('train-teacher');
   h.nowMs += 30 * 60_000;
   h.send({ kind: 'tick' });
   t.is(h.job.state, 'RUNNING');

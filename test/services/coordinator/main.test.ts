@@ -24,7 +24,7 @@ function run(t: ExecutionContext, environment: Record<string, string>) {
     signal: (name: NodeJS.Signals) => child.kill(name),
     ended: async () => {
       const [code] = await once(child, 'close');
-      return { code, lastError: errors.trimEnd().split('\n').at(-1) ?? '' };
+      return { code, errors, lastError: errors.trimEnd().split('\n').at(-1) ?? '' };
     },
   };
 }
@@ -61,6 +61,12 @@ test('a port in use, a NATS server that is not there, a setting that is missing:
   const unset = await run(t, {}).ended();
   t.is(unset.code, 1);
   t.regex(unset.lastError, /^coordinator: the environment variable NATS_URL is not set/);
+  const loud = await run(t, { NATS_URL: server.url, STILLHOUSE_LOG_LEVEL: 'loud' }).ended();
+  t.is(loud.code, 1);
+  t.is(
+    loud.errors,
+    'coordinator: the environment variable STILLHOUSE_LOG_LEVEL is "loud", expected one of debug, info, warn, error, silent\n',
+  );
   await server.kill();
   const dead = await run(t, { NATS_URL: server.url }).ended();
   t.is(dead.code, 1);

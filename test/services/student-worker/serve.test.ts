@@ -167,6 +167,47 @@ test('requests that do not fit are refused, naming the input and the row', async
   t.is(((await t.throwsAsync(other)) as StillhouseError).code, 'NOT_FOUND');
 });
 
+test('many rows are predicted in slices; too many are refused', async (t) => {
+  const { specialist, client, loaded } = await start(t);
+  await specialist.serveModels([{ name: 'm', digest: A }]);
+  const predictor = loaded.get(A)?.[0] as LinearPredictor;
+  const random = createRandom(2);
+  const pixels = randomImages(130, (bound) => random.nextInt(bound));
+  const response = await client.infer({ modelName: 'm', inputs: [imageTensor(pixels)] }, LIMITS);
+  t.deepEqual(outputOf(response, 'logits').values, logitsOfColours(WEIGHTS, pixels, 130));
+  t.is(predictor.calls, 3);
+  const most = await client.infer({ modelName: 'm', inputs: [imageTensor(new Uint8Array(1024 * 48))] }, LIMITS);
+  t.is(textValues(outputOf(most, 'label')).length, 1024);
+  const tooMany = client.infer({ modelName: 'm', inputs: [imageTensor(new Uint8Array(1025 * 48))] }, LIMITS);
+  const error = await t.throwsAsync<StillhouseError>(tooMany, { message: /1025 rows, expected at most 1024/ });
+  t.like(error, { code: 'INVALID_ARGUMENT', field: 'image' });
+});
+
+test('a cancelled request ends between two slices', async (t) => {
+  const { specialist, loaded } = await start(t);
+  await specialist.serveModels([{ name: 'm', digest: A }]);
+  const predictor = loaded.get(A)?.[0] as LinearPredictor;
+  let release = () => {};
+  predictor.hold = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const controller = new AbortController();
+  const request = {
+    modelName: 'm',
+    modelVersion: '',
+    id: '',
+    parameters: {},
+    inputs: [imageTensor(new Uint8Array(130 * 48))],
+    outputs: [],
+  };
+  const running = specialist.infer(request, { signal: controller.signal });
+  while (predictor.calls === 0) await sleep(1);
+  controller.abort(new StillhouseError('CANCELLED', 'the client is gone'));
+  release();
+  await t.throwsAsync(running, { message: 'the client is gone' });
+  t.is(predictor.calls, 1);
+});
+
 test('models are exchanged without a gap; the old one is closed after its last request', async (t) => {
   const { specialist, client, loaded } = await start(t);
   const input = imageTensor(new Uint8Array(48));

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
 import { openDataset } from '../../../lib/data/dataset.ts';
@@ -25,6 +26,8 @@ data: { dataset: trees, views: { flip: true, shift: 2 } }
 teachers: [{ name: teacher, arch: simple-cnn }]
 students: [{ name: student, arch: simple-cnn }]
 `);
+
+const never = new AbortController().signal;
 
 /** A real teacher over gRPC: a model of seeded weights in the compute thread, a data set on disk. */
 async function serveTeacher(t: ExecutionContext) {
@@ -61,14 +64,14 @@ async function serveTeacher(t: ExecutionContext) {
     classNames: ['elm', 'ash'],
     view: 1,
   };
-  return { dataset, program, logits, options };
+  return { dataset, program, logits, options, server };
 }
 
 test.serial(
   'logits are those of the same view of the same samples, gathered to the classes of the student',
   async (t) => {
     const { dataset, program, logits, options } = await serveTeacher(t);
-    const stream = await LogitsStream.open(options);
+    const stream = await LogitsStream.open(options, never);
     t.teardown(() => stream.close());
     const ids = Uint32Array.of(3, 9, 31, 0, 17);
     const got = await stream.logits({ step: 0, lane: 2, ids, epoch: 4 });
@@ -90,7 +93,7 @@ test.serial(
 
 test.serial('many more batches than credits are all answered, each with its own', async (t) => {
   const { options } = await serveTeacher(t);
-  const stream = await LogitsStream.open({ ...options, classNames: SMALL_CLASS_NAMES });
+  const stream = await LogitsStream.open({ ...options, classNames: SMALL_CLASS_NAMES }, never);
   t.teardown(() => stream.close());
   const request = (step: number) => stream.logits({ step, lane: 0, ids: Uint32Array.of(step % 40), epoch: 0 });
   const answers = await Promise.all(Array.from({ length: 300 }, (_, step) => request(step)));
@@ -101,7 +104,7 @@ test.serial('many more batches than credits are all answered, each with its own'
 test.serial('what the teacher cannot meet is refused before the first batch', async (t) => {
   const { options } = await serveTeacher(t);
   const refused = async (change: Partial<LogitsStreamOptions>, message: RegExp) => {
-    const error = await t.throwsAsync(LogitsStream.open({ ...options, ...change }));
+    const error = await t.throwsAsync(LogitsStream.open({ ...options, ...change }, never));
     t.true(error instanceof StillhouseError && error.code === 'FAILED_PRECONDITION');
     t.regex(error?.message ?? '', message);
   };
@@ -111,16 +114,51 @@ test.serial('what the teacher cannot meet is refused before the first batch', as
   await refused({ jobId: 'job-2' }, /not loaded here for job job-2/);
 });
 
-test.serial(
-  'a sample that the data set lacks ends the stream with its reason, and so does the teacher going away',
-  async (t) => {
-    const { options } = await serveTeacher(t);
-    const stream = await LogitsStream.open(options);
-    const error = await t.throwsAsync(stream.logits({ step: 0, lane: 0, ids: Uint32Array.of(1_000_000), epoch: 0 }));
+test.serial('a batch that cannot be answered ends the stream with its reason', async (t) => {
+  const { options } = await serveTeacher(t);
+  const refused = async (ids: Uint32Array, message: RegExp) => {
+    const stream = await LogitsStream.open(options, never);
+    t.teardown(() => stream.close());
+    const error = await t.throwsAsync(stream.logits({ step: 0, lane: 0, ids, epoch: 0 }));
     t.true(error instanceof StillhouseError && error.code === 'INVALID_ARGUMENT', String(error));
+    t.regex(error?.message ?? '', message);
     await t.throwsAsync(stream.logits({ step: 1, lane: 0, ids: Uint32Array.of(1), epoch: 0 }));
-    stream.close();
-    const nowhere = { ...options, address: '127.0.0.1:9' };
-    await t.throwsAsync(LogitsStream.open(nowhere), { message: /the teacher at 127\.0\.0\.1:9 cannot be reached/ });
-  },
-);
+  };
+  await refused(Uint32Array.of(1_000_000), /1000000/);
+  await refused(new Uint32Array(17), /17 samples, expected 1 to 16/);
+});
+
+test.serial('a teacher that stops serving, goes away or is not there ends what waits', async (t) => {
+  const { options, logits, server } = await serveTeacher(t);
+  const ask = (stream: LogitsStream, step: number) =>
+    stream.logits({ step, lane: 0, ids: Uint32Array.of(1), epoch: 0 });
+  const withdrawn = await LogitsStream.open(options, never);
+  t.teardown(() => withdrawn.close());
+  t.is((await ask(withdrawn, 0)).length, 2);
+  logits.withdraw('job-1');
+  await t.throwsAsync(ask(withdrawn, 1), { message: /is served no more/ });
+  const again = await serveTeacher(t);
+  const stream = await LogitsStream.open(again.options, never);
+  t.teardown(() => stream.close());
+  await again.server.stop(0);
+  await t.throwsAsync(ask(stream, 0));
+  await server.stop(0);
+  await t.throwsAsync(LogitsStream.open(options, never), { message: /the teacher at .* cannot be reached/ });
+});
+
+test.serial('a student that is cancelled does not wait for a teacher that never answers', async (t) => {
+  const sockets: Socket[] = [];
+  const silence = createServer((socket) => sockets.push(socket));
+  const port = await new Promise<number>((resolve) => {
+    silence.listen(0, '127.0.0.1', () => resolve((silence.address() as AddressInfo).port));
+  });
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy();
+    silence.close();
+  });
+  const { options } = await serveTeacher(t);
+  const controller = new AbortController();
+  const opening = LogitsStream.open({ ...options, address: `127.0.0.1:${port}` }, controller.signal);
+  controller.abort(new StillhouseError('CANCELLED', 'the job was cancelled'));
+  await t.throwsAsync(opening, { message: 'the job was cancelled' });
+});

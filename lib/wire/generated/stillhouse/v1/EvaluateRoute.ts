@@ -4,11 +4,9 @@
 export interface EvaluateRoute {
   'route'?: (string);
   'routerAddress'?: (string);
-  'routeRevision'?: (number);
 }
 
 export interface EvaluateRoute__Output {
   'route': (string);
   'routerAddress': (string);
-  'routeRevision': (number);
 }

@@ -2,9 +2,7 @@
 
 
 export interface Welcome {
-  'heartbeatIntervalMs'?: (number);
 }
 
 export interface Welcome__Output {
-  'heartbeatIntervalMs': (number);
 }

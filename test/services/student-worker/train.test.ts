@@ -1,0 +1,212 @@
+/** A student's training task in one process: a real compute thread, a real data set, the bus in memory. */
+import test, { type ExecutionContext } from 'ava';
+import { StillhouseError } from '../../../lib/base/errors.ts';
+import { loadModel } from '../../../lib/checkpoint/models.ts';
+import { createMemoryStore } from '../../../lib/checkpoint/store.ts';
+import { type Dataset, openDataset } from '../../../lib/data/dataset.ts';
+import { Compute } from '../../../lib/distill/compute.ts';
+import { type LogitsSource, runTraining } from '../../../lib/distill/training-loop.ts';
+import { configureEngine } from '../../../lib/engine/environment.ts';
+import { localAverager } from '../../../lib/gradient/local-averager.ts';
+import type { Bus } from '../../../lib/wire/bus.ts';
+import { parseJobFile } from '../../../lib/wire/job-file.ts';
+import { planStudent } from '../../../lib/wire/job-plan.ts';
+import { MemoryBroker } from '../../../lib/wire/memory-bus.ts';
+import type { TaskContext, TaskProgressFields } from '../../../lib/wire/task-runner.ts';
+import { openTraining, weightsDigest } from '../../../lib/wire/trainer.ts';
+import { StudentTrainer } from '../../../services/student-worker/train-task.ts';
+import { silent } from '../../helpers/logger.ts';
+import { writeSmallDataset } from '../../helpers/small-dataset.ts';
+import { tempFolder } from '../../helpers/temp-folder.ts';
+
+const LANES = 3;
+
+const JOB = parseJobFile(`
+apiVersion: stillhouse/v1
+kind: Job
+name: trees
+seed: 5
+data: { dataset: trees, views: { flip: true, shift: 2 } }
+teachers: [{ name: teacher, arch: resnet-8 }]
+students: [{ name: student, arch: resnet-8, classes: [ash, cedar, elm] }]
+distill: { alpha: 0.5 }
+train: { lanes: ${LANES}, microBatch: 4, epochs: 2 }
+averaging: { workers: 2, stallTimeoutMs: 200 }
+`);
+
+async function setUp(t: ExecutionContext): Promise<{ dataset: Dataset; compute: Compute }> {
+  const root = await tempFolder(t);
+  await writeSmallDataset(root, 'trees', {
+    files: [
+      ['train', 60],
+      ['test', 20],
+    ],
+  });
+  const dataset = await openDataset(root, 'trees');
+  configureEngine({ intraOpThreads: 1, interOpThreads: 1 });
+  const compute = new Compute();
+  t.teardown(async () => {
+    await compute.close();
+    await dataset.close();
+  });
+  return { dataset, compute };
+}
+
+/** A task that begins at once. */
+function context(
+  signal: AbortSignal = new AbortController().signal,
+): TaskContext & { last(): TaskProgressFields | undefined } {
+  let latest: TaskProgressFields | undefined;
+  return {
+    signal,
+    leaderEpoch: 1,
+    begun: Promise.resolve(),
+    ready: () => undefined,
+    progress: (fields) => {
+      latest = fields;
+    },
+    last: () => latest,
+  };
+}
+
+const blocks = [
+  [{ firstLane: 0, lanes: LANES }],
+  [
+    { firstLane: 0, lanes: 2 },
+    { firstLane: 2, lanes: 1 },
+  ],
+  [0, 1, 2].map((firstLane) => ({ firstLane, lanes: 1 })),
+];
+
+function request(parts: { dataset: Dataset; compute: Compute }, bus: Bus, workers: number, self: number, view: number) {
+  const members = (blocks[workers - 1] as { firstLane: number; lanes: number }[]).map((block, index) => ({
+    workerId: `student-${index}`,
+    ...block,
+  }));
+  const objects = createMemoryStore();
+  const command = { student: 'student', control: true, view: { number: view, members }, teachers: [] };
+  const workerId = `student-${self}`;
+  return { jobId: 'job-1', job: JOB, leaderEpoch: 1, command, workerId, ...parts, bus, objects, logger: silent };
+}
+
+test.serial('one, two and three workers end with the same bits, batch norm and tail steps included', async (t) => {
+  const parts = await setUp(t);
+  const digests: string[] = [];
+  for (const workers of [1, 2, 3]) {
+    const broker = new MemoryBroker();
+    const trainers = Array.from({ length: workers }, () => new StudentTrainer());
+    const requests = trainers.map((_, self) => request(parts, broker.connect(), workers, self, workers));
+    const results = await Promise.all(
+      trainers.map((trainer, self) => trainer.run(requests[self] as (typeof requests)[0], context())),
+    );
+    for (const trainer of trainers) trainer.close();
+    const shares = results.map(({ last }) => last?.share);
+    t.is(new Set(shares.map((share) => share?.weightsDigest)).size, 1);
+    t.is(new Set(shares.map((share) => share?.stepsCommitted)).size, 1);
+    digests.push(shares[0]?.weightsDigest as string);
+    const samples = shares.reduce((sum, share) => sum + (share?.samplesCommitted ?? 0), 0);
+    t.is(samples, 2 * planStudent(JOB, parts.dataset, 'student', true).training.ids.length);
+    // The first member alone evaluates and stores; what it stored is what was trained.
+    t.deepEqual(
+      results.map(({ modelDigest }) => modelDigest !== undefined),
+      results.map((_, self) => self === 0),
+    );
+    const stored = await loadModel((requests[0] as (typeof requests)[0]).objects, results[0]?.modelDigest as string);
+    t.is(stored.manifest.lineage.arm, 'control');
+    t.is(results[0]?.evaluatedImages, planStudent(JOB, parts.dataset, 'student', true).testIds.length);
+  }
+  t.is(new Set(digests).size, 1);
+});
+
+test.serial('a task that is cancelled while a peer is missing ends at once, and the next one works', async (t) => {
+  const parts = await setUp(t);
+  const broker = new MemoryBroker();
+  const trainer = new StudentTrainer();
+  const controller = new AbortController();
+  const running = trainer.run(request(parts, broker.connect(), 2, 0, 1), context(controller.signal));
+  // Its own lanes are computed by then, or not yet: both must end.
+  setImmediate(() => controller.abort(new StillhouseError('CANCELLED', 'the job was cancelled')));
+  await t.throwsAsync(running, { message: /cancelled|given up/ });
+  const result = await trainer.run(request(parts, broker.connect(), 1, 0, 2), context());
+  t.true((result.last?.share?.stepsCommitted ?? 0) > 0);
+  trainer.close();
+});
+
+/** Runs the loop directly, with what it waits for under the test's control. */
+async function loop(t: ExecutionContext, change: { teacher?: LogitsSource; averager?: 'stuck'; dataset?: Dataset }) {
+  const parts = await setUp(t);
+  const plan = planStudent(JOB, parts.dataset, 'student', change.teacher === undefined);
+  const program = await openTraining(parts.compute, plan);
+  const controller = new AbortController();
+  const stuck = { average: () => new Promise<never>(() => undefined) };
+  const commits: number[] = [];
+  const running = runTraining({
+    program,
+    dataset: change.dataset ?? parts.dataset,
+    plan: plan.training,
+    firstLane: 0,
+    lanes: LANES,
+    averager: change.averager === 'stuck' ? stuck : localAverager(LANES, program.vectorSize),
+    teacher: change.teacher ?? null,
+    signal: controller.signal,
+    onCommit: ({ step }) => commits.push(step),
+  });
+  return { running, controller, commits, program, parts };
+}
+
+const cancelled = new StillhouseError('CANCELLED', 'the job was cancelled');
+
+test.serial('the loop ends when it is aborted, whatever it waits for', async (t) => {
+  const silentTeacher: LogitsSource = { logits: () => new Promise(() => undefined) };
+  const waiting = await loop(t, { teacher: silentTeacher });
+  waiting.controller.abort(cancelled);
+  await t.throwsAsync(waiting.running, { message: 'the job was cancelled' });
+  const averaging = await loop(t, { averager: 'stuck' });
+  averaging.controller.abort(cancelled);
+  await t.throwsAsync(averaging.running, { message: 'the job was cancelled' });
+  t.deepEqual([...waiting.commits, ...averaging.commits], []);
+});
+
+test.serial(
+  'a teacher or a data set that fails ends the loop with its error, and nothing is left unhandled',
+  async (t) => {
+    const failing: LogitsSource = {
+      logits: ({ step, lane, ids }) =>
+        step === 1 && lane === 1
+          ? Promise.reject(new StillhouseError('UNAVAILABLE', 'the teacher is gone'))
+          : Promise.resolve(new Float32Array(ids.length * 3)),
+    };
+    const teacherGone = await loop(t, { teacher: failing });
+    await t.throwsAsync(teacherGone.running, { message: 'the teacher is gone' });
+    t.deepEqual(teacherGone.commits, [0]);
+    const parts = await setUp(t);
+    let reads = 0;
+    const shrunk: Dataset = Object.create(parts.dataset, {
+      readImages: {
+        value: (ids: Uint32Array) => {
+          reads += 1;
+          if (reads > 4) throw new StillhouseError('DATA_LOSS', 'the file has shrunk');
+          return parts.dataset.readImages(ids);
+        },
+      },
+      image: { value: parts.dataset.image },
+    });
+    const dataGone = await loop(t, { dataset: shrunk });
+    await t.throwsAsync(dataGone.running, { message: 'the file has shrunk' });
+  },
+);
+
+test.serial('the same job twice gives the same weights, another seed others', async (t) => {
+  const first = await loop(t, {});
+  const second = await loop(t, {});
+  await Promise.all([first.running, second.running]);
+  t.is(await weightsDigest(first.program), await weightsDigest(second.program));
+  const other = planStudent({ ...JOB, seed: 6 }, first.parts.dataset, 'student', true);
+  const untrained = await openTraining(first.parts.compute, other);
+  t.not(
+    await weightsDigest(untrained),
+    await weightsDigest(
+      await openTraining(first.parts.compute, planStudent(JOB, first.parts.dataset, 'student', true)),
+    ),
+  );
+});
