@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { monotonicMs } from '../../lib/base/clock.ts';
+import { monotonicMs, unlessAborted } from '../../lib/base/clock.ts';
 import { describeError, StillhouseError } from '../../lib/base/errors.ts';
 import type { Environment } from '../../lib/base/settings.ts';
 import type { CliContext } from '../context.ts';
@@ -184,14 +184,4 @@ export class LocalCluster {
 function addressIn(line: ReadyLine, name: string): string {
   if (typeof line.address === 'string') return line.address;
   throw new StillhouseError('INTERNAL', `${name} said that it is ready, but not where`);
-}
-
-/** As `work`, or rejects with the signal's reason as soon as it is aborted. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

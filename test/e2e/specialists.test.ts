@@ -2,19 +2,17 @@
  * The whole system as a user runs it: real processes on loopback, a real nats-server, real CIFAR-10. One cluster, one job,
  * and what must be true of them.
  */
-import { readFile } from 'node:fs/promises';
 import test, { type ExecutionContext } from 'ava';
-import { connect, type NatsConnection } from 'nats';
-import { monotonicMs, sleep } from '../../lib/base/clock.ts';
+import type { NatsConnection } from 'nats';
+import { sleep } from '../../lib/base/clock.ts';
 import { openDataset } from '../../lib/data/dataset.ts';
 import type { Job__Output } from '../../lib/wire/generated/stillhouse/v1/Job.ts';
 import type { Phase__Output } from '../../lib/wire/generated/stillhouse/v1/Phase.ts';
 import { dial, type RpcClient, unary } from '../../lib/wire/grpc.ts';
 import { OipClient, outputOf } from '../../lib/wire/oip/client.ts';
 import { textValues } from '../../lib/wire/oip/raw-tensor.ts';
-import { type RunningCli, startCli, until } from '../helpers/cli.ts';
+import { natsServerOf, phaseOf, startCluster, type TestCluster } from '../helpers/cluster.ts';
 import { realDataRoot } from '../helpers/data-root.ts';
-import { tempFolder } from '../helpers/temp-folder.ts';
 
 const JOB = `
 apiVersion: stillhouse/v1
@@ -28,35 +26,11 @@ students:
   - { name: first-five, arch: simple-cnn, classes: [airplane, automobile, bird, cat, deer] }
   - { name: last-five, arch: simple-cnn, classes: [dog, frog, horse, ship, truck] }
 distill: { alpha: 0.7, temperature: 4 }
-train: { lanes: 4, microBatch: 16, epochs: 4 }
+train: { lanes: 4, microBatch: 16, epochs: 8 }
 averaging: { workers: 2 }
 evaluate: { control: true, routeImages: 200 }
 publish: { route: animals-and-machines }
 `;
-
-interface Cluster {
-  readonly cli: RunningCli;
-  readonly coordinator: RpcClient<'Coordinator'>;
-  readonly router: { readonly grpc: string; readonly http: string };
-  readonly nats: NatsConnection;
-}
-
-async function startCluster(t: ExecutionContext): Promise<Cluster> {
-  const cli = startCli(t, ['up', '--json', '--students', '2', '--teachers', '1'], { TMPDIR: await tempFolder(t) });
-  const line = await new Promise<string>((resolve, reject) => {
-    cli.process.stdout?.on('data', (text: string) => text.includes('\n') && resolve(text));
-    void cli.ended.then(({ err }) => reject(new Error(`the cluster did not start: ${err}`)));
-  });
-  const ready = JSON.parse(line);
-  t.deepEqual(Object.keys(ready), ['ready', 'coordinator', 'router', 'nats']);
-  const coordinator = dial('Coordinator', ready.coordinator);
-  const nats = await connect({ servers: ready.nats });
-  t.teardown(async () => {
-    coordinator.close();
-    await nats.close();
-  });
-  return { cli, coordinator, router: ready.router, nats };
-}
 
 /** Reads of objects' content, as JetStream sees them: a reader looks up the stream of the object's chunks. */
 function countObjectReads(nats: NatsConnection): () => number {
@@ -69,35 +43,36 @@ function countObjectReads(nats: NatsConnection): () => number {
   return () => reads;
 }
 
-const phaseOf = (job: Job__Output, kind: string, subject?: string): Phase__Output =>
-  job.phases.find(
-    (phase) => phase.kind === kind && (subject === undefined || phase.subject === subject),
-  ) as Phase__Output;
+/** Payload bytes on the gradient and average subjects of a job, as a bystander on the bus counts them. */
+function countGradientBytes(nats: NatsConnection, jobId: string): { grad: number; avg: number } {
+  const bytes = { grad: 0, avg: 0 };
+  nats.subscribe(`still.v1.${jobId}.grad.>`, { callback: (_, message) => (bytes.grad += message.data.length) });
+  nats.subscribe(`still.v1.${jobId}.avg`, { callback: (_, message) => (bytes.avg += message.data.length) });
+  return bytes;
+}
 
-test.serial('two specialists are distilled, published and answer through the router', async (t) => {
+test('two specialists are distilled, published and answer through the router', async (t) => {
   t.timeout(240_000);
-  const { cli, coordinator, router, nats } = await startCluster(t);
-  const limits = { timeoutMs: 10_000 };
+  const cluster = await startCluster(t, '--students', '2', '--teachers', '1');
+  const { cli, coordinator, router, nats } = cluster;
   const objectReads = countObjectReads(nats);
-  const { id } = await unary(coordinator, 'SubmitJob', { spec: JOB }, limits);
-  const current = () => unary(coordinator, 'GetJob', { id }, limits);
-  const hasStarted = (job: Job__Output, kind: string) => {
-    t.not(job.state, 'JOB_STATE_FAILED', job.message);
-    return (phaseOf(job, kind, 'first-five')?.step ?? 0) > 10;
-  };
+  const id = await cluster.submit(JOB);
+  const bytes = countGradientBytes(nats, id);
 
-  await until(async () => hasStarted(await current(), 'PHASE_KIND_DISTIL'));
-  await assertStallsWithoutNats(t, cli, current);
+  await cluster.reached(id, 'PHASE_KIND_DISTIL', 'first-five', 2);
+  await assertStallsWithoutNats(t, cluster, id);
   // The teacher's manifest and weights have been read, by the one who serves it, and by nobody else.
   const readsOfTeacher = objectReads();
-  await until(async () => hasStarted(await current(), 'PHASE_KIND_CONTROL'));
+  await cluster.reached(id, 'PHASE_KIND_CONTROL', 'first-five', 2);
   t.is(readsOfTeacher, 2);
   t.is(objectReads(), readsOfTeacher);
 
-  await until(async () => !['JOB_STATE_QUEUED', 'JOB_STATE_RUNNING'].includes((await current()).state));
-  const job = await current();
+  const job = await cluster.ended(id);
   t.is(job.state, 'JOB_STATE_SUCCEEDED', job.message);
   assertTraining(t, job);
+  // Every step moves both parts of the vector of sums, both ways: at least the four training phases' share of it.
+  const steps = job.phases.filter(isStudentPhase).reduce((sum, { stepsTotal }) => sum + stepsTotal, 0);
+  t.true(bytes.grad > 4 * 41_861 * steps && bytes.avg > 4 * 41_861 * steps, JSON.stringify(bytes));
   await assertTeacherCounted(t, coordinator, job);
   await assertAnswers(t, router, job);
 
@@ -107,9 +82,11 @@ test.serial('two specialists are distilled, published and answer through the rou
   t.deepEqual(await cli.processes(), []);
 });
 
+const isStudentPhase = ({ kind }: Phase__Output) => kind === 'PHASE_KIND_DISTIL' || kind === 'PHASE_KIND_CONTROL';
+
 /** Both students of every training phase did the same, with work of their own, and it helped. */
 function assertTraining(t: ExecutionContext, job: Job__Output): void {
-  const arms = job.phases.filter(({ kind }) => kind === 'PHASE_KIND_DISTIL' || kind === 'PHASE_KIND_CONTROL');
+  const arms = job.phases.filter(isStudentPhase);
   t.is(arms.length, 4);
   for (const phase of arms) {
     const name = `${phase.kind} ${phase.subject}`;
@@ -128,9 +105,9 @@ function assertTraining(t: ExecutionContext, job: Job__Output): void {
   }
   const [distilled, control] = arms.filter(({ subject }) => subject === 'first-five');
   t.not(distilled?.workers[0]?.weightsDigest, control?.workers[0]?.weightsDigest);
-  const teacher = phaseOf(job, 'PHASE_KIND_TRAIN_TEACHER');
+  const teacher = phaseOf(job, 'PHASE_KIND_TRAIN_TEACHER', 'big');
   t.true(teacher.loss < teacher.firstLoss);
-  t.true(phaseOf(job, 'PHASE_KIND_EVALUATE_ROUTE').evaluatedImages === 200);
+  t.is(phaseOf(job, 'PHASE_KIND_EVALUATE_ROUTE', 'animals-and-machines').evaluatedImages, 200);
 }
 
 /** What the teacher says that it served is what the students say that they used. */
@@ -155,7 +132,7 @@ async function assertTeacherCounted(t: ExecutionContext, coordinator: RpcClient<
 }
 
 /** The same image over REST and gRPC: the label, and the name of the specialist that knew it. */
-async function assertAnswers(t: ExecutionContext, router: Cluster['router'], job: Job__Output): Promise<void> {
+async function assertAnswers(t: ExecutionContext, router: TestCluster['router'], job: Job__Output): Promise<void> {
   const route = JSON.parse(job.specJson).publish.route as string;
   const dataset = await openDataset(realDataRoot(), 'cifar10');
   const pixels = dataset.readImages(Uint32Array.of(50_000, 50_001));
@@ -184,27 +161,22 @@ async function assertAnswers(t: ExecutionContext, router: Cluster['router'], job
 }
 
 /** While nats-server is stopped no step is committed; when it goes on, so does training. */
-async function assertStallsWithoutNats(t: ExecutionContext, cli: RunningCli, current: () => Promise<Job__Output>) {
-  const pid = await natsServerOf(cli);
-  const step = async () => phaseOf(await current(), 'PHASE_KIND_DISTIL', 'first-five').step;
+async function assertStallsWithoutNats(t: ExecutionContext, cluster: TestCluster, id: string): Promise<void> {
+  const pid = await natsServerOf(cluster.cli);
+  const phase = async () => phaseOf(await cluster.job(id), 'PHASE_KIND_DISTIL', 'first-five');
   process.kill(pid, 'SIGSTOP');
+  let before = 0;
   try {
     // What was on its way may still arrive.
     await sleep(700);
-    const before = await step();
-    const waitedFrom = monotonicMs();
+    const { step, stepsTotal, state } = await phase();
+    before = step;
+    t.is(state, 'PHASE_STATE_RUNNING');
+    t.true(before < stepsTotal, `${before} of ${stepsTotal} steps`);
     await sleep(1_500);
-    t.is(await step(), before, `no step in ${monotonicMs() - waitedFrom} ms`);
+    t.is((await phase()).step, before);
   } finally {
     process.kill(pid, 'SIGCONT');
   }
-}
-
-async function natsServerOf(cli: RunningCli): Promise<number> {
-  const found: number[] = [];
-  for (const pid of await cli.pids()) {
-    if ((await readFile(`/proc/${pid}/comm`, 'utf8')).startsWith('nats-server')) found.push(pid);
-  }
-  if (found.length !== 1) throw new Error(`${found.length} nats-servers belong to the cluster`);
-  return found[0] as number;
+  await cluster.reached(id, 'PHASE_KIND_DISTIL', 'first-five', before);
 }
