@@ -36,6 +36,8 @@ export interface ModelPlan {
   readonly labelOf: (id: number) => number;
   /** For the initial weights: the same for a student and its control arm. */
   readonly initialSeed: number;
+  /** Digest of the model to start from instead; null for seeded weights. */
+  readonly init: string | null;
 }
 
 /** Batch size of evaluations. */
@@ -52,6 +54,7 @@ export function planTeacher(job: JobSpec, dataset: Dataset, name: string): Model
     train: teacher.train,
     classes,
     terms: CONTROL_TERMS,
+    init: null,
   });
 }
 
@@ -66,7 +69,15 @@ export function planStudent(job: JobSpec, dataset: Dataset, name: string, contro
   );
   const arm = control ? 'control' : 'distil';
   const terms = control ? CONTROL_TERMS : job.distill.loss.filter(({ weight }) => weight > 0);
-  return plan(job, dataset, { name, arm, arch: student.arch, train: job.train, classes, terms });
+  return plan(job, dataset, {
+    name,
+    arm,
+    arch: student.arch,
+    train: job.train,
+    classes,
+    terms,
+    init: student.init ?? null,
+  });
 }
 
 interface PlanRequest {
@@ -76,6 +87,7 @@ interface PlanRequest {
   readonly train: TrainSpec;
   readonly classes: ClassSubset;
   readonly terms: readonly LossTerm[];
+  readonly init: string | null;
 }
 
 function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): ModelPlan {
@@ -108,6 +120,7 @@ function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): ModelPlan {
     testIds: restrictToClasses(splits.test, dataset.labels, classes.classIds),
     labelOf,
     initialSeed: mixSeeds(job.seed, hashName(name)),
+    init: request.init,
   };
 }
 

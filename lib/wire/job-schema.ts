@@ -132,7 +132,9 @@ const classes = z
   .min(2, 'at least two classes')
   .optional();
 
-const student = block({ name: label(), arch: text('the name of an architecture'), classes });
+const init = text('the name or digest of a published model').optional();
+
+const student = block({ name: label(), arch: text('the name of an architecture'), classes, init });
 
 const lossTerm = block({ type: oneOf('cross-entropy', 'kl', 'mse-logits'), weight: atLeastZero() });
 

@@ -62,6 +62,8 @@ export interface StudentSpec {
   readonly arch: string;
   /** Class names, or ids in the data set, in the order of the student's outputs; absent: all classes. */
   readonly classes?: readonly (string | number)[] | undefined;
+  /** A published model to start from, by name or digest: same architecture, same classes. Absent: seeded weights. */
+  readonly init?: string | undefined;
 }
 
 export interface DistillSpec {

@@ -10,6 +10,8 @@ import { checkSamples } from '../../lib/wire/job-samples.ts';
 import { plannedPhases } from './job-plan.ts';
 import type { JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
+import type { Registry } from './registry.ts';
+import { checkInits, resolveInits } from './student-init.ts';
 
 const KEY_CHARACTERS_MAX = 128;
 
@@ -20,7 +22,12 @@ export interface Submission {
 }
 
 /** Answers the new job's record, or the one that the key has named before. Creates it in the store. */
-export async function submitJob(store: JobStore, datasets: Datasets, submission: Submission): Promise<JobRecord> {
+export async function submitJob(
+  store: JobStore,
+  datasets: Datasets,
+  registry: Registry,
+  submission: Submission,
+): Promise<JobRecord> {
   const { text, idempotencyKey } = submission;
   if (idempotencyKey.length > KEY_CHARACTERS_MAX) {
     throw new StillhouseError(
@@ -30,7 +37,7 @@ export async function submitJob(store: JobStore, datasets: Datasets, submission:
     );
   }
   const file = readJobFile(text);
-  const { spec } = file;
+  const spec = await resolveInits(file.spec, registry);
   const specJson = canonicalJson(spec);
   const known = idempotencyKey === '' ? undefined : store.list().find((job) => job.idempotencyKey === idempotencyKey);
   if (known !== undefined) {
@@ -44,6 +51,7 @@ export async function submitJob(store: JobStore, datasets: Datasets, submission:
   const dataset = await datasets.open(spec.data.dataset);
   validateJob(spec, { architectures: architectureNames, classNames: dataset.classNames }, file.locate);
   checkSamples(spec, dataset);
+  await checkInits(spec, dataset, registry);
   const record: JobRecord = {
     id: uniqueId(spec.name),
     name: spec.name,

@@ -63,7 +63,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const ending = new AbortController();
   const server = new RpcServer(logger)
     .add('Coordinator', {
-      ...jobsApi({ store, control, membership, datasets: options.datasets, leaderEpoch, ending: ending.signal }),
+      ...jobsApi({
+        store,
+        control,
+        membership,
+        datasets: options.datasets,
+        registry,
+        leaderEpoch,
+        ending: ending.signal,
+      }),
       ...modelsApi(registry),
     })
     .add('Workers', sessions.implementation());

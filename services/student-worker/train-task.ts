@@ -47,7 +47,7 @@ export class StudentTrainer {
     if (own === undefined) {
       throw new StillhouseError('INVALID_ARGUMENT', `worker ${workerId} is no member of the view that it was sent`);
     }
-    const program = await openTraining(compute, plan);
+    const program = await openTraining(compute, plan, request.objects);
     let stream: LogitsStream | undefined;
     const onAbort = () => this.close();
     task.signal.addEventListener('abort', onAbort, { once: true });

@@ -24,7 +24,7 @@ export async function trainTeacher(request: TrainTeacherRequest, task: TaskConte
   const { job, jobId, dataset, compute, objects } = request;
   const plan = planTeacher(job, dataset, request.teacher);
   const { lanes } = plan.training;
-  const program = await openTraining(compute, plan);
+  const program = await openTraining(compute, plan, objects);
   try {
     task.ready({ parameters: plan.program.model.parameterCount, stepsTotal: plan.totalSteps });
     await task.begun;

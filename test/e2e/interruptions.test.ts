@@ -9,20 +9,20 @@ import { realDataRoot } from '../helpers/data-root.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
 
 /** One student, its control arm off; `epochs` decide how long it takes. */
-const jobFile = (name: string, epochs: number) => `
+const jobFile = (name: string, epochs: number, init = '') => `
 apiVersion: stillhouse/v1
 kind: Job
 name: ${name}
 data: { dataset: cifar10, train: 1024, test: 64 }
 teachers: [{ name: big, arch: resnet-8, train: { microBatch: 64, epochs: 1 } }]
-students: [{ name: first-five, arch: simple-cnn, classes: [airplane, automobile, bird, cat, deer] }]
+students: [{ name: first-five, arch: simple-cnn, classes: [airplane, automobile, bird, cat, deer]${init} }]
 train: { lanes: 3, microBatch: 16, epochs: ${epochs} }
 evaluate: { control: false, routeImages: 32 }
 `;
 
 const LIMITS = { timeoutMs: 10_000 };
 
-test('a cancelled job leaves room for the next; a killed student fails its job by name; Ctrl-C ends everything', async (t) => {
+test('a cancelled job leaves room for the next, which another starts from; a killed student fails its job by name; Ctrl-C ends everything', async (t) => {
   t.timeout(240_000);
   const cluster = await startCluster(t);
   const { cli, coordinator } = cluster;
@@ -36,8 +36,18 @@ test('a cancelled job leaves room for the next; a killed student fails its job b
   const second = await cluster.ended(next);
   t.is(second.state, 'JOB_STATE_SUCCEEDED', second.message);
 
-  const doomed = await cluster.submit(jobFile('doomed', 1000));
+  const unknown = cluster.submit(jobFile('warm', 1, ', init: nobody/nothing'));
+  await t.throwsAsync(unknown, { message: /students\[0\]\.init: there is no published model "nobody\/nothing"/ });
+  const misfit = cluster.submit(jobFile('warm', 1, ', init: next/first-five').replace('simple-cnn', 'resnet-8'));
+  await t.throwsAsync(misfit, { message: /students\[0\]\.init: model next\/first-five has arch "simple-cnn"/ });
+
+  const doomed = await cluster.submit(jobFile('doomed', 1000, ', init: next/first-five'));
   const phase = await cluster.reached(doomed, 'PHASE_KIND_DISTIL', 'first-five', 3);
+  const cold = second.phases.find(({ kind }) => kind === 'PHASE_KIND_DISTIL');
+  t.true(
+    phase.firstLoss < (cold?.firstLoss ?? 0),
+    `${phase.firstLoss} from trained weights, ${cold?.firstLoss} from none`,
+  );
   const victim = phase.workers[1];
   process.kill(victim?.pid as number, 'SIGKILL');
   const failed = await cluster.ended(doomed);

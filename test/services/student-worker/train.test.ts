@@ -13,7 +13,7 @@ import { parseJobFile } from '../../../lib/wire/job-file.ts';
 import { planStudent } from '../../../lib/wire/job-plan.ts';
 import { MemoryBroker } from '../../../lib/wire/memory-bus.ts';
 import type { TaskContext, TaskProgressFields } from '../../../lib/wire/task-runner.ts';
-import { openTraining, weightsDigest } from '../../../lib/wire/trainer.ts';
+import { evaluateAndStore, openTraining, weightsDigest } from '../../../lib/wire/trainer.ts';
 import { StudentTrainer } from '../../../services/student-worker/train-task.ts';
 import { silent } from '../../helpers/logger.ts';
 import { writeSmallDataset } from '../../helpers/small-dataset.ts';
@@ -136,7 +136,7 @@ test.serial('a task that is cancelled while a peer is missing ends at once, and 
 async function loop(t: ExecutionContext, change: { teacher?: LogitsSource; averager?: 'stuck'; dataset?: Dataset }) {
   const parts = await setUp(t);
   const plan = planStudent(JOB, parts.dataset, 'student', change.teacher === undefined);
-  const program = await openTraining(parts.compute, plan);
+  const program = await openTraining(parts.compute, plan, createMemoryStore());
   const controller = new AbortController();
   const stuck = { average: () => new Promise<never>(() => undefined) };
   const commits: number[] = [];
@@ -201,12 +201,25 @@ test.serial('the same job twice gives the same weights, another seed others', as
   const second = await loop(t, {});
   await Promise.all([first.running, second.running]);
   t.is(await weightsDigest(first.program), await weightsDigest(second.program));
-  const other = planStudent({ ...JOB, seed: 6 }, first.parts.dataset, 'student', true);
-  const untrained = await openTraining(first.parts.compute, other);
-  t.not(
-    await weightsDigest(untrained),
-    await weightsDigest(
-      await openTraining(first.parts.compute, planStudent(JOB, first.parts.dataset, 'student', true)),
-    ),
-  );
+  const startOf = async (job: typeof JOB) => {
+    const plan = planStudent(job, first.parts.dataset, 'student', true);
+    return weightsDigest(await openTraining(first.parts.compute, plan, createMemoryStore()));
+  };
+  t.is(await startOf(JOB), await startOf(JOB));
+  t.not(await startOf({ ...JOB, seed: 6 }), await startOf(JOB));
+});
+
+test.serial('a student that starts from a stored model starts with its weights and statistics', async (t) => {
+  const trained = await loop(t, {});
+  await trained.running;
+  const { dataset, compute } = trained.parts;
+  const plan = planStudent(JOB, dataset, 'student', true);
+  const objects = createMemoryStore();
+  const signal = new AbortController().signal;
+  const parts = { program: trained.program, plan, dataset, job: JOB, jobId: 'job-1', teacher: null, objects, signal };
+  const { digest } = await evaluateAndStore(parts);
+  const [student] = JOB.students;
+  const job = { ...JOB, students: [{ ...student, init: digest } as NonNullable<typeof student>] };
+  const warm = await openTraining(compute, planStudent(job, dataset, 'student', true), objects);
+  t.is(await weightsDigest(warm), await weightsDigest(trained.program));
 });
