@@ -121,3 +121,17 @@ test('every file is used', (t) => {
     [],
   );
 });
+
+test('every field and value on the wire is explained', (t) => {
+  const protos = readdirSync(path.join(root, 'proto'), { recursive: true, encoding: 'utf8' });
+  const silent = protos
+    .filter((file) => file.endsWith('.proto'))
+    .flatMap((file) => {
+      const lines = readFileSync(path.join(root, 'proto', file), 'utf8').split('\n');
+      return lines.flatMap((line, index) => {
+        const isEntry = /^\s+(?:(?:repeated |optional )?[\w.<>, ]+ )?\w+ = \d+;|^\s+rpc /.test(line);
+        return isEntry && !/^\s*\/\//.test(lines[index - 1] ?? '') ? [`${file}:${index + 1} ${line.trim()}`] : [];
+      });
+    });
+  t.deepEqual(silent, []);
+});
