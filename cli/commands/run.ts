@@ -7,6 +7,7 @@ import { monotonicMs, untilAborted } from '../../lib/base/clock.ts';
 import { describeError, StillhouseError } from '../../lib/base/errors.ts';
 import { dataRoot } from '../../lib/base/folders.ts';
 import { uniqueId } from '../../lib/base/random.ts';
+import type { Environment } from '../../lib/base/settings.ts';
 import { type JobSpec, jobSpecToJson } from '../../lib/wire/job-file.ts';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { writeStateFile } from '../cluster/state-file.ts';
@@ -55,6 +56,7 @@ Exit codes: 0 the job succeeded, 1 it failed, 2 wrong usage, 130 Ctrl-C, 143 SIG
 async function run(file: string, options: RunOptions, context: CliContext): Promise<void> {
   const checked = await checkJob(await readJob(file, options), dataRoot(context.environment));
   const { spec } = checked;
+  refuseInits(spec, context.environment);
   const students = studentsFor(spec, options);
   const specialists = options.specialists ?? Math.min(DEFAULT_SPECIALISTS_MAX, spec.students.length);
   const folder = options.out ?? join('runs', spec.name);
@@ -72,16 +74,30 @@ async function run(file: string, options: RunOptions, context: CliContext): Prom
   context.out(`starting a local cluster: nats-server, coordinator, ${sizes.join(', ')}, router`);
   const startedMs = monotonicMs();
   const cluster = await LocalCluster.start({ ...options, students, specialists, logFolder }, context);
-  const removeStateFile = writeStateFile(context.environment, cluster.endpoints);
+  let removeStateFile: (() => void) | undefined;
   try {
+    removeStateFile = writeStateFile(context.environment, cluster.endpoints);
     const seconds = ((monotonicMs() - startedMs) / 1000).toFixed(1);
     context.out(`ready in ${seconds} s; logs in ${relative('', logFolder) || logFolder}`);
     await runOn(cluster, checked, folder, context);
     if (options.keep) await keep(cluster, spec, context);
   } finally {
-    removeStateFile();
+    removeStateFile?.();
     await cluster.stop();
   }
+}
+
+/** A cluster of its own starts without any published model; only with `NATS_URL` it may find some. */
+function refuseInits(spec: JobSpec, environment: Environment): void {
+  if (environment.NATS_URL) return;
+  const index = spec.students.findIndex(({ init }) => init !== undefined);
+  if (index === -1) return;
+  const field = `students[${index}].init`;
+  const message = `${field}: a run starts a cluster of its own, which has no published models to start from`;
+  throw new StillhouseError('INVALID_ARGUMENT', message, {
+    field,
+    hint: 'submit the job to the cluster that published the model: stillhouse job submit',
+  });
 }
 
 /** The number of student-workers; refused when the job needs more of them. */

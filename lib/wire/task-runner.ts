@@ -45,7 +45,7 @@ export interface TaskRunnerOptions {
   readonly stuckAfterMs?: number | undefined;
 }
 
-const STUCK_AFTER_MS = 10_000;
+const STUCK_AFTER_MS = 60_000;
 
 interface RunningTask {
   readonly id: string;

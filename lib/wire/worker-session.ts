@@ -42,7 +42,7 @@ const STABLE_MS = 5_000;
 
 /**
  * Resolves when the signal is aborted and the last task has settled. Rejects on a Hello that is refused as invalid, and
- * with INTERNAL when a cancelled task does not end: whoever runs the process then starts it anew.
+ * with INTERNAL when a cancelled task does not end: the process is of no use any more and should end.
  */
 export async function attend(options: AttendOptions): Promise<void> {
   const { logger, signal } = options;

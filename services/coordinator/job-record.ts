@@ -62,6 +62,8 @@ const jobSchema = z.object({
   revision: count,
   /** Chosen by who submitted it; empty for none. */
   idempotencyKey: z.string(),
+  /** Digest of the job file as it was submitted, to tell a repeated submission from another one. */
+  submittedDigest: z.string(),
 });
 
 export type ShareRecord = z.infer<typeof shareSchema>;
@@ -112,7 +114,7 @@ export function decodeJob(bytes: Uint8Array, where: string): JobRecord {
 
 /** The job as the API answers it. */
 export function jobMessage(job: JobRecord): Job {
-  const { sequence: _sequence, idempotencyKey: _key, ...shown } = job;
+  const { sequence: _sequence, idempotencyKey: _key, submittedDigest: _digest, ...shown } = job;
   return {
     ...shown,
     state: `JOB_STATE_${job.state}`,

@@ -1,5 +1,6 @@
 /** From a submitted job file to a queued job: everything that can be refused is refused here. */
 import { wallClockIso } from '../../lib/base/clock.ts';
+import { sha256 } from '../../lib/base/digest.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { uniqueId } from '../../lib/base/random.ts';
 import { canonicalJson } from '../../lib/data/canonical-json.ts';
@@ -37,16 +38,16 @@ export async function submitJob(
     );
   }
   const file = readJobFile(text);
-  const spec = await resolveInits(file.spec, registry);
-  const specJson = canonicalJson(spec);
+  const submittedDigest = sha256(canonicalJson(file.spec));
   const known = idempotencyKey === '' ? undefined : store.list().find((job) => job.idempotencyKey === idempotencyKey);
   if (known !== undefined) {
-    if (known.specJson === specJson) return known;
+    if (known.submittedDigest === submittedDigest) return known;
     throw new StillhouseError('ALREADY_EXISTS', `job ${known.id} was submitted by this key with another job file`, {
       field: 'idempotency_key',
       hint: 'choose another key',
     });
   }
+  const spec = await resolveInits(file.spec, registry);
   validateJob(spec, { architectures: architectureNames }, file.locate);
   const dataset = await datasets.open(spec.data.dataset);
   validateJob(spec, { architectures: architectureNames, classNames: dataset.classNames }, file.locate);
@@ -59,12 +60,13 @@ export async function submitJob(
     state: 'QUEUED',
     message: 'waits for its turn',
     phases: plannedPhases(spec),
-    specJson,
+    specJson: canonicalJson(spec),
     datasetDigest: dataset.digest,
     createdAt: wallClockIso(),
     endedAt: '',
     revision: 1,
     idempotencyKey,
+    submittedDigest,
   };
   await store.create(record);
   return record;

@@ -1,5 +1,5 @@
 /** A student-worker as a specialist (`--serve`): serves the models that the coordinator deals it. */
-import { sleep } from '../../lib/base/clock.ts';
+import { sleep, unlessAborted } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { announceReady, type ProcessContext } from '../../lib/base/process.ts';
 import { loadModel } from '../../lib/checkpoint/models.ts';
@@ -69,12 +69,13 @@ export async function runSpecialist(context: ProcessContext): Promise<void> {
 
 /** The only task of a specialist. What it serves outlives the task and the session with the coordinator. */
 export function serveModelsTask(specialist: SpecialistServer, onChange: () => void): RunTask {
-  return async ({ task, serveModels }) => {
+  return async ({ task, serveModels }, { signal }) => {
     if (!serveModels) {
       throw new StillhouseError('UNIMPLEMENTED', `a specialist only serves models, and cannot do the task "${task}"`);
     }
-    await specialist.serveModels(serveModels.models.map(({ name, modelDigest }) => ({ name, digest: modelDigest })));
-    onChange();
+    const models = serveModels.models.map(({ name, modelDigest }) => ({ name, digest: modelDigest }));
+    // What is being loaded goes on loading after an abort: the next assignment comes after it.
+    await unlessAborted(specialist.serveModels(models).finally(onChange), signal);
     return {};
   };
 }

@@ -109,6 +109,11 @@ test('run refuses before anything starts, with the path in the file', async (t) 
     },
     { text: JOB, set: 'averaging.chunkKiB=1024', err: /averaging\.chunkKiB: expected a whole number from 1 to 1023/ },
     { text: JOB, set: 'averaging.workers=3', students: '2', err: /averaging\.workers: the job wants 3/ },
+    {
+      text: JOB,
+      set: 'students[0].init=other/one',
+      err: /students\[0\]\.init: a run starts a cluster of its own.*job submit/,
+    },
   ];
   for (const { text, set, students, err } of cases) {
     await writeFile(file, text);
@@ -119,6 +124,7 @@ test('run refuses before anything starts, with the path in the file', async (t) 
     const result = await runCli(t, ['run', file, '--out', path.join(folder, 'out'), ...extra], {
       STILLHOUSE_DATA: folder,
       STILLHOUSE_NATS_SERVER: '/does/not/exist',
+      NATS_URL: '',
     });
     t.is(result.code, 1, result.err);
     t.regex(result.err, err);

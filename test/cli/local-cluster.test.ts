@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import test from 'ava';
 import { fixedPorts } from '../../cli/cluster/plan.ts';
 import { runCli, startCli, until, untilStarted } from '../helpers/cli.ts';
+import { realDataRoot } from '../helpers/data-root.ts';
 import { findNatsServer } from '../helpers/nats-server.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
 
@@ -82,4 +84,19 @@ test('nothing outlives a command line that is killed', async (t) => {
   await cli.ended;
   await until(async () => (await cli.processes()).length === 0);
   t.pass();
+});
+
+test('a run that cannot leave its note ends the cluster that it started', async (t) => {
+  const folder = await tempFolder(t);
+  await writeFile(path.join(folder, 'file'), '');
+  const cli = startCli(t, ['run', 'examples/cifar10-specialists.yaml', '--quick', '--out', path.join(folder, 'out')], {
+    STILLHOUSE_NATS_SERVER: findNatsServer(),
+    STILLHOUSE_DATA: realDataRoot(),
+    STILLHOUSE_CACHE: path.join(folder, 'file', 'cache'),
+    TMPDIR: folder,
+  });
+  const { code, err } = await cli.ended;
+  t.is(code, 1);
+  t.regex(err, /ENOTDIR/);
+  t.deepEqual(await cli.processes(), []);
 });

@@ -46,6 +46,7 @@ evaluate: { control: false }
     endedAt: '',
     revision: 1,
     idempotencyKey: '',
+    submittedDigest: '',
   };
 }
 

@@ -84,6 +84,7 @@ class Harness {
       endedAt: '',
       revision: 1,
       idempotencyKey: '',
+      submittedDigest: '',
     };
     this.state = queuedJob(jobSpec, job);
   }
