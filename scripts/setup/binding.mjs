@@ -37,9 +37,9 @@ export function cachedBinding(cache, key) {
 }
 
 /** Compiles it into the cache. */
-export async function compileBinding(root, cache, key, { signal, progress, headers }) {
+export async function compileBinding(root, cache, key, { signal, progress }) {
   await progress.step('TensorFlow binding', async (update) => {
-    const include = await nodeHeaders(cache, { signal, candidates: headers });
+    const include = await nodeHeaders(cache, { signal });
     const staging = await makeStaging(cache, 'binding');
     try {
       update('compiling');
@@ -102,9 +102,33 @@ export async function installBinding(root, from) {
   }
 }
 
+/** Removes a compiled binding from the cache. */
+export async function removeCachedBinding(cache, key) {
+  await rm(dirname(cachedBinding(cache, key)), { recursive: true, force: true });
+}
+
+/** Removes the installed binding and its stamp. */
+export async function removeBinding(root) {
+  await rm(bindingPath(root), { force: true });
+  await rm(stampPath(root), { force: true });
+}
+
 /** The stamp beside the installed binding: what it is, and that it has been seen to load. */
 export async function writeBindingStamp(root, fields) {
   await writeJsonAtomically(stampPath(root), { ...fields, ...(await describe(root)) });
+}
+
+/**
+ * Says whose the binding is before it is there, so that an interrupted run's is never taken for the user's own. It does
+ * not describe a binding, so `readBindingStamp` gives undefined.
+ */
+export async function announceBinding(root, fields) {
+  await writeJsonAtomically(stampPath(root), fields);
+}
+
+/** Whose the installed binding is, also when it has changed since: `source` of its stamp, undefined without one. */
+export async function bindingSource(root) {
+  return (await readJsonIfAny(stampPath(root)))?.source;
 }
 
 /** The stamp if it still describes the installed binding and this Node, else undefined. */

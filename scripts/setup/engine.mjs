@@ -2,11 +2,12 @@
  * The engine: TensorFlow through tfjs-node-gpu. In this order: a build that is there already, TensorFlow's wheel, the
  * package's own installer (it reaches for the vendor's storage host, so only where there is no wheel).
  */
-import { rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import {
+  announceBinding,
   bindingKey,
   bindingPath,
+  bindingSource,
   cachedBinding,
   compileBinding,
   enginePackage,
@@ -14,10 +15,13 @@ import {
   missingCompiler,
   probeEngine,
   readBindingStamp,
+  removeBinding,
+  removeCachedBinding,
   writeBindingStamp,
 } from './binding.mjs';
 import { SetupError } from './errors.mjs';
 import { findOnPath, statIfAny } from './files.mjs';
+import { tilde } from './paths.mjs';
 import { lastLine, run } from './process.mjs';
 import { fetchTensorflow, tensorflowReady, tensorflowWheelHere } from './tensorflow.mjs';
 
@@ -39,12 +43,21 @@ export async function installEngine(root, cache, context) {
   else await runOwnInstaller(root, reason, context);
 }
 
-/** Takes a binding that someone else has put there, if it loads; one of ours is made anew from the cache. */
+/**
+ * Takes a binding that someone else has put there, if it loads; one of ours is made anew from the cache. One that was
+ * taken once is the user's: should it no longer load, that is for them to decide.
+ */
 async function adoptExisting(root, { signal, progress }) {
   if ((await statIfAny(bindingPath(root))) === undefined) return false;
-  if ((await statIfAny(`${bindingPath(root)}.stillhouse.json`)) !== undefined) return false;
-  const { version } = await probeEngine(root, { signal });
-  if (version === undefined) return false;
+  const source = await bindingSource(root);
+  if (source !== undefined && source !== 'existing') return false;
+  const { version, problem } = await probeEngine(root, { signal });
+  if (version === undefined) {
+    if (source === undefined) return false;
+    throw new SetupError(`the TensorFlow binding that you have put there can't load: ${problem}`, {
+      hint: `mend it, or remove ${tilde(bindingPath(root))} to have set-up build one, and start again`,
+    });
+  }
   await writeBindingStamp(root, { source: 'existing', tensorflow: version });
   progress.say(`engine: TensorFlow ${version}, built before`);
   return true;
@@ -57,17 +70,20 @@ async function buildOnWheel(root, cache, wheel, context) {
   if (!isCompiled && !compiler.includes('/') && (await findOnPath(compiler)) === undefined) throw missingCompiler();
   if (!(await tensorflowReady(cache, wheel))) await fetchTensorflow(cache, wheel, context);
   if (!isCompiled) await compileBinding(root, cache, key, context);
+  const stamp = { source: 'wheel', key };
+  await announceBinding(root, stamp);
   await installBinding(root, cachedBinding(cache, key));
-  await verify(root, { source: 'wheel', key }, context);
+  await verify(root, stamp, context, () => removeCachedBinding(cache, key));
 }
 
-/** Loads what has just been installed; a compiled binding that doesn't load is not kept. */
-async function verify(root, stamp, { signal, progress }) {
+/** Loads what has just been installed; what doesn't load is not kept, in the cache (`forget`) neither. */
+async function verify(root, stamp, { signal, progress }, forget) {
   const { version, problem } = await probeEngine(root, { signal });
   if (version === undefined) {
-    await rm(bindingPath(root), { force: true });
+    await removeBinding(root);
+    await forget?.();
     throw new SetupError(`the engine (TensorFlow through tfjs-node-gpu) can't load: ${problem}`, {
-      hint: 'remove the cache folder of Stillhouse to build it anew; if it stays, this machine lacks something it names',
+      hint: 'start again to build it anew; if it stays, remove the cache folder of Stillhouse, or this machine lacks something',
     });
   }
   await writeBindingStamp(root, { ...stamp, tensorflow: version });
@@ -76,6 +92,8 @@ async function verify(root, stamp, { signal, progress }) {
 
 async function runOwnInstaller(root, reason, context) {
   const { signal, progress } = context;
+  const stamp = { source: 'installer' };
+  await announceBinding(root, stamp);
   await progress.step(`TensorFlow by the installer of tfjs-node-gpu (${reason})`, async (update) => {
     update('downloading from its vendor');
     const env = { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH}` };
@@ -86,5 +104,5 @@ async function runOwnInstaller(root, reason, context) {
       hint: 'use Linux with glibc on x64 or arm64 (a container will do), or put a tfjs_binding.node built by yourself there',
     });
   });
-  await verify(root, { source: 'installer' }, context);
+  await verify(root, stamp, context);
 }

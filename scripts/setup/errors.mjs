@@ -13,14 +13,14 @@ export class SetupError extends Error {
   }
 }
 
-/** The user ended the run; `exitCode` is the shell's convention, 128 + the signal's number. */
+/** The user ended the run (SIGPIPE: closed our output); `exitCode` is the shell's convention, 128 + the signal's number. */
 export class StoppedError extends Error {
-  /** @param {'SIGINT' | 'SIGTERM' | 'SIGHUP'} signalName */
+  /** @param {'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE'} signalName */
   constructor(signalName) {
     super('stopped');
     this.name = 'StoppedError';
     this.signalName = signalName;
-    this.exitCode = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }[signalName] ?? 1;
+    this.exitCode = { SIGHUP: 129, SIGINT: 130, SIGPIPE: 141, SIGTERM: 143 }[signalName] ?? 1;
   }
 }
 

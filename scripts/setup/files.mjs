@@ -1,7 +1,7 @@
 /** Small file helpers: results appear whole or not at all, and a stamp says what they are. */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { cp, lstat, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** True for the errors that mean "there is no such file". */
@@ -13,6 +13,16 @@ export function isMissing(error) {
 export async function statIfAny(path) {
   try {
     return await stat(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The same about a link itself, not what it points to. */
+export async function lstatIfAny(path) {
+  try {
+    return await lstat(path);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -51,11 +61,29 @@ export function writeJsonAtomically(path, value) {
   return writeAtomically(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Moves a finished folder into place, replacing what was there. */
+/**
+ * Moves a finished folder into place, replacing what was there: only for what set-up has written itself. From another
+ * file system it comes by way of a copy beside the target.
+ */
 export async function replaceFolder(from, to) {
   await mkdir(dirname(to), { recursive: true });
-  await rm(to, { recursive: true, force: true });
-  await rename(from, to);
+  const beside = `${to}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    await moveFolder(from, beside);
+    await rm(to, { recursive: true, force: true });
+    await rename(beside, to);
+  } finally {
+    await rm(beside, { recursive: true, force: true });
+  }
+}
+
+async function moveFolder(from, to) {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if (error.code !== 'EXDEV') throw error;
+    await cp(from, to, { recursive: true });
+  }
 }
 
 /** A fresh folder for half-made results, under the cache so that a rename suffices. */

@@ -16,11 +16,11 @@ export async function headerCandidates(env = process.env) {
 
 /**
  * @param {string} cache
- * @param {{signal?: AbortSignal, candidates?: string[]}} options
+ * @param {{signal?: AbortSignal}} options
  * @returns {Promise<string>} a folder with node_api.h
  */
-export async function nodeHeaders(cache, { signal, candidates }) {
-  for (const folder of candidates ?? (await headerCandidates())) {
+export async function nodeHeaders(cache, { signal }) {
+  for (const folder of await headerCandidates()) {
     if ((await statIfAny(join(folder, 'node_api.h'))) !== undefined) return folder;
   }
   const target = join(cache, 'headers', NODE_API_HEADERS.spec);

@@ -3,7 +3,7 @@
  * waiter can tell a dead holder even when it ran in another container or on another machine.
  */
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, readlink, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isMissing } from './files.mjs';
@@ -23,7 +23,7 @@ const SILENCE_MS = 30_000;
 export async function acquireLock(cache, { signal, onWait } = {}) {
   await mkdir(cache, { recursive: true });
   const path = join(cache, 'setup.lock');
-  const mine = { pid: process.pid, host: hostname(), start: await processStart(process.pid), token: newToken() };
+  const mine = { pid: process.pid, ...(await machine()), start: await processStart(process.pid), token: newToken() };
   let seen;
   let told = false;
   while (!(await tryTake(path, mine))) {
@@ -85,17 +85,28 @@ async function readHolder(path) {
 /** A lock that can't be read is nobody's: only its silence can end it, or a person. */
 function parseHolder(text) {
   try {
-    const { pid, host, start, token } = JSON.parse(text);
-    return { pid, host, start, token };
+    const { pid, host, boot, pidNamespace, start, token } = JSON.parse(text);
+    return { pid, host, boot, pidNamespace, start, token };
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     return { pid: 0, host: '', start: undefined, token: text };
   }
 }
 
+/**
+ * Where process numbers mean the same as here. The host's name alone does not say: containers share it, or share a cache
+ * with the host, and have process numbers of their own.
+ */
+export async function machine() {
+  const boot = await ifAny(readFile('/proc/sys/kernel/random/boot_id', 'utf8'));
+  return { host: hostname(), boot: boot?.trim(), pidNamespace: await ifAny(readlink('/proc/self/ns/pid')) };
+}
+
 /** True only when that is certain: same machine, and no such process or a younger one with its number. */
-export async function isDead({ pid, host, start }) {
-  if (host !== hostname() || !Number.isInteger(pid) || pid <= 0) return false;
+export async function isDead({ pid, start, ...where }) {
+  const here = await machine();
+  if (Object.entries(here).some(([name, value]) => where[name] !== value)) return false;
+  if (!Number.isInteger(pid) || pid <= 0) return false;
   try {
     process.kill(pid, 0);
   } catch (error) {
@@ -107,11 +118,16 @@ export async function isDead({ pid, host, start }) {
 
 /** When a process started, in the kernel's ticks; undefined where /proc does not say. */
 async function processStart(pid) {
+  const text = await ifAny(readFile(`/proc/${pid}/stat`, 'utf8'));
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+}
+
+/** What /proc says, or undefined where it does not. */
+async function ifAny(reading) {
   try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+    return await reading;
   } catch (error) {
-    if (isMissing(error) || error.code === 'ESRCH') return undefined;
+    if (isMissing(error) || error.code === 'ESRCH' || error.code === 'EACCES') return undefined;
     throw error;
   }
 }

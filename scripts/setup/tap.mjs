@@ -10,6 +10,8 @@ export class TapReader {
   #show;
   #colours;
   #inFailure = false;
+  /** The title of the todo that was read last, until it is certain to be one. */
+  #todo;
 
   /**
    * @param {(line: string) => void} show
@@ -22,7 +24,7 @@ export class TapReader {
 
   /** @param {string} line without its line break */
   read(line) {
-    const test = /^(not )?ok \d+(?: - (.*))?$/.exec(line);
+    const test = /^(not )?ok \d+(?: -(?: (.*))?)?$/.exec(line);
     if (test !== null) this.#readTest(test[1] === undefined, test[2] ?? '');
     else if (/^1\.\.\d+/.test(line)) this.#finish();
     else if (/^( {2}|$)/.test(line)) this.#readDetail(line);
@@ -31,23 +33,35 @@ export class TapReader {
 
   #readTest(isOk, text) {
     this.#inFailure = false;
-    const [, title, directive] = /^(.*?)(?: # (SKIP|TODO)\b.*)?$/.exec(text);
-    if (directive !== undefined) {
+    this.#todo = undefined;
+    // ava marks a skipped test as ok and a todo as not ok, ends the line with the mark, and gives no reason.
+    const mark = isOk ? ' # SKIP' : ' # TODO';
+    if (text.endsWith(mark)) {
+      const title = text.slice(0, -mark.length);
+      if (!isOk) this.#todo = text;
       this.result.skipped += 1;
-      this.#show(this.#paint(33, `  - ${title} (${directive.toLowerCase()})`));
+      this.#show(this.#paint(33, `  - ${title} (${isOk ? 'skip' : 'todo'})`));
     } else if (isOk) {
       this.result.passed += 1;
-      this.#show(`  ${this.#paint(32, '✔')} ${title}`);
-    } else {
-      this.result.failed += 1;
-      this.#inFailure = true;
-      this.result.failures.push(`  ✘ ${title}`);
-      this.#show(`  ${this.#paint(31, '✘')} ${title}`);
-    }
+      this.#show(`  ${this.#paint(32, '✔')} ${text}`);
+    } else this.#fail(text);
+  }
+
+  #fail(title) {
+    this.result.failed += 1;
+    this.#inFailure = true;
+    this.result.failures.push(`  ✘ ${title}`);
+    this.#show(`  ${this.#paint(31, '✘')} ${title}`);
   }
 
   /** The YAML below a failed test, without its two marks. */
   #readDetail(line) {
+    if (this.#todo !== undefined && line === '  ---') {
+      // Only a failure says why: this one's title ends like a todo's.
+      this.result.skipped -= 1;
+      this.#fail(this.#todo);
+      this.#todo = undefined;
+    }
     if (!this.#inFailure || line === '  ---' || line === '  ...') return;
     const shown = `    ${line}`;
     this.result.failures[this.result.failures.length - 1] += `\n${shown}`;

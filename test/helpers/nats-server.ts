@@ -1,8 +1,9 @@
 /** A real nats-server with JetStream for tests, on a free loopback port, its data in a temporary folder. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findNatsServer as findFor } from '../../cli/cluster/nats-server.ts';
 import { sleep } from '../../lib/base/clock.ts';
 
 export interface NatsServer {
@@ -19,24 +20,9 @@ export interface NatsServer {
 const START_LIMIT_MS = 10_000;
 const POLL_MS = 20;
 
-/** STILLHOUSE_NATS_SERVER, the cache of the set-up, PATH: in this order. */
+/** The one that the command line would take. */
 export function findNatsServer(): string {
-  const named = process.env.STILLHOUSE_NATS_SERVER;
-  if (named !== undefined) return named;
-  const cacheRoot =
-    process.env.STILLHOUSE_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'stillhouse');
-  const bin = join(cacheRoot, 'bin');
-  const cached = existsSync(bin) ? readdirSync(bin).filter((name) => name.startsWith('nats-server-')) : [];
-  const onPath = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'nats-server'));
-  const found = [
-    ...cached
-      .sort()
-      .reverse()
-      .map((name) => join(bin, name)),
-    ...onPath,
-  ].find((file) => existsSync(file));
-  if (found !== undefined) return found;
-  throw new Error('no nats-server found: run `npm run setup`, or set STILLHOUSE_NATS_SERVER');
+  return findFor(process.env);
 }
 
 export async function startNatsServer(): Promise<NatsServer> {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -169,12 +169,26 @@ test('the lock of a process that is gone holds nobody up', async (t) => {
   const checkout = await ScratchCheckout.make(t, ['node']);
   mkdirSync(join(checkout.cache, 'staging', 'left-over'), { recursive: true });
   const gone = execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }).trim();
-  const holder = { pid: Number(gone), host: hostname(), start: '1', token: 'gone' };
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const pidNamespace = readlinkSync('/proc/self/ns/pid');
+  const holder = { pid: Number(gone), host: hostname(), boot, pidNamespace, start: '1', token: 'gone' };
   writeFileSync(join(checkout.cache, 'setup.lock'), JSON.stringify(holder));
   const outcome = await checkout.run();
   refuses(t, checkout, outcome, /g\+\+ is missing/);
   t.notRegex(outcome.output, /another set-up/);
   t.deepEqual(readdirSync(checkout.cache), []);
+});
+
+test('a process number of another container or boot says nothing about the lock', async (t) => {
+  const checkout = await ScratchCheckout.make(t, ['node']);
+  const gone = execFileSync(process.execPath, ['-p', 'process.pid'], { encoding: 'utf8' }).trim();
+  const holder = { pid: Number(gone), host: hostname(), boot: 'x', pidNamespace: 'pid:[1]', start: '1', token: 'far' };
+  mkdirSync(checkout.cache);
+  writeFileSync(join(checkout.cache, 'setup.lock'), JSON.stringify(holder));
+  const setup = checkout.start();
+  await setup.says('another set-up is running');
+  setup.child.kill('SIGTERM');
+  t.is((await setup.finished).code, 143);
 });
 
 for (const [name, code] of [
