@@ -22,7 +22,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   // Whatever ends this process, a crash included: nothing that it started stays.
   process.once('exit', killAllChildren);
   const onOutputError = (error: Error) => interrupts.interrupt(`the output was closed: ${error.message}`);
-  process.stdout.on('error', onOutputError);
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', onOutputError);
   let exitCode = 0;
   const context: CliContext = {
     environment: process.env,
@@ -40,7 +40,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   } finally {
     interrupts.dispose();
     process.off('exit', killAllChildren);
-    process.stdout.off('error', onOutputError);
+    for (const stream of [process.stdout, process.stderr]) stream.off('error', onOutputError);
   }
   return interrupts.exitCode() ?? exitCode;
 }
