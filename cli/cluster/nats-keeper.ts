@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, sleep } from '../../lib/base/clock.ts';
+import { after, sleep, untilAborted } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { announceReady, runProcess } from '../../lib/base/process.ts';
 
@@ -21,9 +21,7 @@ await runProcess('nats-keeper', async ({ signal }) => {
     server.once('error', (error) => resolve(error.message));
     server.once('exit', (code, name) => resolve(name ?? `exit code ${code}`));
   });
-  const stopped = new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  const stopped = untilAborted(signal);
   const failed = ended.then((how) => {
     if (!signal.aborted) throw new StillhouseError('UNAVAILABLE', `nats-server (${binary}) ended: ${how}`);
   });

@@ -1,10 +1,23 @@
 /** Content digests. A digest names a thing everywhere: `sha256:` and 64 hex digits. */
 import { createHash } from 'node:crypto';
+import { StillhouseError } from './errors.ts';
 
 export function sha256(...parts: readonly (Uint8Array | string)[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
   return `sha256:${hash.digest('hex')}`;
+}
+
+/**
+ * The hex digits of a digest. Refusing everything else keeps names that are made of them harmless.
+ * @throws INVALID_ARGUMENT
+ */
+export function digestHex(digest: string): string {
+  const hex = /^sha256:([0-9a-f]{64})$/.exec(digest)?.[1];
+  if (hex !== undefined) return hex;
+  throw new StillhouseError('INVALID_ARGUMENT', `${JSON.stringify(digest)} is not a digest`, {
+    hint: 'a digest is sha256: and 64 lower-case hex digits',
+  });
 }
 
 /** The bytes of a typed array, without a copy. */

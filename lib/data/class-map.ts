@@ -55,18 +55,16 @@ export function restrictToClasses(
 }
 
 /**
- * Labels within the subset: [ids], each an index into `classIds`. Every sample's class must be in the subset; use
+ * Labels within the subset: for a sample id, an index into `classIds`. The sample's class must be in the subset; use
  * `restrictToClasses` first.
+ *
+ * @param labels class in the parent of every sample of the data set, by id.
  */
-export function remapLabels(
-  ids: ArrayLike<number>,
-  labels: ArrayLike<number>,
-  classIds: ArrayLike<number>,
-): Int32Array {
+export function labelWithin(labels: ArrayLike<number>, classIds: ArrayLike<number>): (id: number) => number {
   const outputOf = new Map(Array.from(classIds, (classId, output) => [classId, output]));
-  return Int32Array.from(ids, (id) => {
+  return (id) => {
     const output = outputOf.get(labels[id] as number);
     invariant(output !== undefined, `the class of sample ${id} is in the subset`);
     return output;
-  });
+  };
 }

@@ -5,7 +5,7 @@ import type { MicroBatch, ProgramSpec } from './step-spec.ts';
 export interface ComputeCalls {
   fingerprint: { arguments: Record<string, never>; result: string };
   /** Compiles a program; its number names it in the other calls. */
-  open: { arguments: { program: number; spec: ProgramSpec }; result: { vectorSize: number; nodes: number } };
+  open: { arguments: { program: number; spec: ProgramSpec }; result: { vectorSize: number } };
   write: { arguments: { program: number; name: string; values: Float32Array }; result: null };
   read: { arguments: { program: number; name: string }; result: Float32Array };
   sums: { arguments: { program: number; batch: MicroBatch }; result: Float32Array };

@@ -20,7 +20,7 @@ const handlers: Handlers = {
   open: ({ program, spec }) => {
     const opened = new StepProgram(spec);
     programs.set(program, opened);
-    return { vectorSize: opened.vectorSize, nodes: opened.nodes };
+    return { vectorSize: opened.vectorSize };
   },
   write: ({ program, name, values }) => {
     programOf(program).write(name, values);

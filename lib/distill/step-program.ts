@@ -29,8 +29,6 @@ export class StepProgram {
   readonly spec: ProgramSpec;
   /** Length of the vector of sums: gradients, statistics, loss, correct answers. */
   readonly vectorSize: number;
-  /** Nodes of the graph, for the curious. */
-  readonly nodes: number;
   readonly #graph = new GraphDefinition();
   readonly #session: Session;
   readonly #parameters: Variable[];
@@ -63,7 +61,6 @@ export class StepProgram {
       this.#addApply(training);
     }
     for (const size of spec.predictBatchSizes) this.#tracePrediction(size);
-    this.nodes = this.#graph.size;
     this.#session = new Session(this.#graph);
     if (training !== null) this.#verify(training);
   }

@@ -100,10 +100,6 @@ export class GraphDefinition {
   readonly #nodes: unknown[] = [];
   readonly #names = new Set<string>();
 
-  get size(): number {
-    return this.#nodes.length;
-  }
-
   /** Adds a node and answers its name. */
   add(name: string, op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>>): string {
     if (this.#names.has(name)) throw new StillhouseError('INTERNAL', `graph node ${name} exists already`);

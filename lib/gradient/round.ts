@@ -82,8 +82,8 @@ export class Round {
   readonly #config: RoundConfig;
   readonly #root: TreeNode;
   readonly #ownNodes: readonly TreeNode[];
-  /** Nodes that an owner needs, over all members. */
-  readonly #allNodes: readonly TreeNode[];
+  /** Keys of the nodes that an owner needs, over all members. */
+  readonly #allNodes: ReadonlySet<string>;
   #step = 0;
   #own: readonly NodeSums[] = [];
   /** By step, for the own part: chunks of nodes on their way in. */
@@ -98,7 +98,7 @@ export class Round {
     this.#root = { firstLane: 0, lanes };
     const nodes = config.members.map((member) => maximalSubtrees(lanes, member));
     this.#ownNodes = nodes[config.self] as TreeNode[];
-    this.#allNodes = nodes.flat();
+    this.#allNodes = new Set(nodes.flat().map(nodeKey));
   }
 
   /** The step that is being computed or exchanged. */
@@ -190,14 +190,13 @@ export class Round {
 
   #takeSums(chunk: GradientChunk): RoundEffect[] {
     const isExpected = chunk.part === this.#config.self && (chunk.step === this.#step || chunk.step === this.#step + 1);
-    const isNode = this.#allNodes.some((node) => nodeKey(node) === nodeKey(chunk.node));
-    if (!isExpected || !isNode || this.#published.has(chunk.step)) return [];
+    const key = nodeKey(chunk.node);
+    if (!isExpected || !this.#allNodes.has(key) || this.#published.has(chunk.step)) return [];
     let assemblies = this.#incoming.get(chunk.step);
     if (assemblies === undefined) {
       assemblies = new Map();
       this.#incoming.set(chunk.step, assemblies);
     }
-    const key = nodeKey(chunk.node);
     const assembly = assemblies.get(key) ?? this.#assembly(chunk.part);
     assemblies.set(key, assembly);
     this.#place(chunk, assembly);
@@ -246,7 +245,7 @@ export class Round {
       sums.set(key, assembly.values);
       samples += assembly.samples;
     }
-    if (sums.size < this.#allNodes.length) return [];
+    if (sums.size < this.#allNodes.size) return [];
     const total = reduceNode(this.#root, (node) => sums.get(nodeKey(node)));
     const values = total.map((value) => value / samples);
     this.#published.set(this.#step, { samples, values });

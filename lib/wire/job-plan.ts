@@ -7,7 +7,7 @@ import { StillhouseError } from '../base/errors.ts';
 import { hashName, mixSeeds } from '../base/random.ts';
 import { canonicalJson } from '../data/canonical-json.ts';
 import { channelStatistics } from '../data/channel-statistics.ts';
-import { type ClassSubset, resolveClasses, restrictToClasses } from '../data/class-map.ts';
+import { type ClassSubset, labelWithin, resolveClasses, restrictToClasses } from '../data/class-map.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { microBatchSizes } from '../data/lanes.ts';
 import { selectSplits } from '../data/splits.ts';
@@ -97,8 +97,7 @@ function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): ModelPlan {
   if (ids.length === 0) {
     throw new StillhouseError('INVALID_ARGUMENT', `no training image has a class of ${name}`, { field: 'data.train' });
   }
-  const classNumber = new Map(Array.from(classes.classIds, (classId, index) => [classId, index]));
-  const labelOf = (id: number) => classNumber.get(dataset.labels[id] as number) as number;
+  const labelOf = labelWithin(dataset.labels, classes.classIds);
   const { lanes, microBatch, epochs, optimizer } = train;
   const training: TrainingPlan = { ids, labelOf, seed: job.seed, lanes, microBatch, epochs, views: job.data.views };
   const steps = totalSteps(training);

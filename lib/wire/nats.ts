@@ -13,7 +13,7 @@ import {
   StorageType,
 } from 'nats';
 import { monotonicMs, sleep, withTimeout } from '../base/clock.ts';
-import { sha256 } from '../base/digest.ts';
+import { digestHex, sha256 } from '../base/digest.ts';
 import { StillhouseError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
@@ -285,7 +285,7 @@ async function openObjects(jetstream: JetStreamClient, replicas: number): Promis
     put: async (bytes) => {
       const digest = sha256(bytes);
       await naming(`storing ${digest}`, async () => {
-        if (!(await isStored(store, digest))) await store.putBlob({ name: objectName(digest) }, bytes);
+        if (!(await isStored(store, digest))) await store.putBlob({ name: digestHex(digest) }, bytes);
       });
       return digest;
     },
@@ -303,24 +303,17 @@ async function openObjects(jetstream: JetStreamClient, replicas: number): Promis
   };
 }
 
-/** The name of an object is the hex part of its digest. */
-function objectName(digest: string): string {
-  const hex = /^sha256:([0-9a-f]{64})$/.exec(digest)?.[1];
-  if (hex !== undefined) return hex;
-  throw new StillhouseError('INVALID_ARGUMENT', `"${digest}" is not a digest, expected sha256: and 64 hex digits`);
-}
-
 /** An object whose chunks are gone would be waited for without end. */
 function readWithin(store: NatsObjectStore, digest: string): Promise<Uint8Array | null> {
   return withTimeout(
-    store.getBlob(objectName(digest)),
+    store.getBlob(digestHex(digest)),
     OBJECT_TIMEOUT_MS,
     () => new StillhouseError('UNAVAILABLE', `the object ${digest} did not arrive within ${OBJECT_TIMEOUT_MS} ms`),
   );
 }
 
 async function isStored(store: NatsObjectStore, digest: string): Promise<boolean> {
-  const info = await store.info(objectName(digest));
+  const info = await store.info(digestHex(digest));
   return info !== null && !info.deleted;
 }
 

@@ -5,7 +5,7 @@ import { loadModel, storeModel } from '../checkpoint/models.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Compute, Program } from '../distill/compute.ts';
-import { type Evaluation, evaluate } from '../distill/evaluate.ts';
+import { evaluate } from '../distill/evaluate.ts';
 import { encodeArtefact } from '../model/artefact.ts';
 import { exportTensors, importTensors, initialParameters, initialStatistics } from '../model/parameters.ts';
 import { type ModelPlan, manifestOf } from './job-plan.ts';
@@ -39,10 +39,12 @@ export async function weightsDigest(program: Program): Promise<string> {
   return sha256(bytesOf(await program.read('parameters')), bytesOf(await program.read('statistics')));
 }
 
+/** What a training task answers of its model, in the names of TaskDone. */
 export interface StoredModel {
-  readonly digest: string;
+  readonly modelDigest: string;
   readonly manifestJson: string;
-  readonly evaluation: Evaluation;
+  readonly correct: number;
+  readonly evaluatedImages: number;
 }
 
 export interface StoreRequest {
@@ -60,10 +62,11 @@ export interface StoreRequest {
 /** Evaluates the trained model on the test split and writes its artefact to the object store. */
 export async function evaluateAndStore(request: StoreRequest): Promise<StoredModel> {
   const { program, plan, dataset, job, jobId, teacher, objects, signal } = request;
-  const evaluation = await evaluate(program, dataset, plan.testIds, plan.labelOf, signal);
-  const testAccuracy = evaluation.evaluated === 0 ? 0 : evaluation.correct / evaluation.evaluated;
+  const { correct, evaluated } = await evaluate(program, dataset, plan.testIds, plan.labelOf, signal);
+  const testAccuracy = evaluated === 0 ? 0 : correct / evaluated;
   const tensors = exportTensors(plan.program.model, await program.read('parameters'), await program.read('statistics'));
   const artefact = encodeArtefact(manifestOf(jobId, job, dataset, plan, { teacher, testAccuracy }), tensors);
-  const digest = await retryUnavailable(() => storeModel(objects, artefact), { ...STORE_PATIENCE, signal });
-  return { digest, manifestJson: new TextDecoder().decode(artefact.manifestBytes), evaluation };
+  const modelDigest = await retryUnavailable(() => storeModel(objects, artefact), { ...STORE_PATIENCE, signal });
+  const manifestJson = new TextDecoder().decode(artefact.manifestBytes);
+  return { modelDigest, manifestJson, correct, evaluatedImages: evaluated };
 }

@@ -9,6 +9,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { Compute } from '../distill/compute.ts';
 import { configureEngine } from '../engine/environment.ts';
 import { Datasets } from './datasets.ts';
+import type { Hello } from './generated/stillhouse/v1/Hello.ts';
 import type { StartTask__Output } from './generated/stillhouse/v1/StartTask.ts';
 import { type Heart, startHeartbeat } from './heartbeat.ts';
 import { jobSpecFromJson } from './job-file.ts';
@@ -69,6 +70,12 @@ export class WorkerProcess {
     this.objects = parts.objects;
     this.compute = parts.compute;
     this.fingerprint = parts.fingerprint;
+  }
+
+  /** How the worker introduces itself to the coordinator; once its address is known. */
+  hello(): Hello {
+    const { id: workerId, role, address, fingerprint: engineFingerprint } = this;
+    return { workerId, role, address, pid: process.pid, engineFingerprint };
   }
 
   startHeartbeat(): void {

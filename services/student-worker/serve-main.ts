@@ -25,7 +25,7 @@ export async function runSpecialist(context: ProcessContext): Promise<void> {
   const service = readServiceSettings(settings);
   const coordinator = settings.required('STILLHOUSE_COORDINATOR', "the coordinator's host:port");
   const worker = await WorkerProcess.open(context, 'specialist');
-  const { id: workerId, role, objects, compute } = worker;
+  const { id: workerId, objects, compute } = worker;
   const specialist = new SpecialistServer({
     load: async (digest) => {
       const { manifest, tensors } = await loadModel(objects, digest);
@@ -53,8 +53,7 @@ export async function runSpecialist(context: ProcessContext): Promise<void> {
       http: `http://${service.advertised(server.httpPort)}`,
       health: service.advertised(server.healthPort),
     });
-    const { address, fingerprint } = worker;
-    const hello = { workerId, role, address, pid: process.pid, engineFingerprint: fingerprint };
+    const hello = worker.hello();
     const runTask = serveModelsTask(specialist, tell);
     await attend({ coordinator, hello, logger, signal, runTask, onStuck: context.fail });
     specialist.end();

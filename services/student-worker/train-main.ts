@@ -39,16 +39,9 @@ export async function runStudent(context: ProcessContext): Promise<void> {
     }
     throw new StillhouseError('UNIMPLEMENTED', `a student-worker does not know the task ${start.task}`);
   };
-  const hello = {
-    workerId: worker.id,
-    role: worker.role,
-    address: '',
-    pid: process.pid,
-    engineFingerprint: worker.fingerprint,
-  };
   await attend({
     coordinator,
-    hello,
+    hello: worker.hello(),
     logger,
     signal,
     runTask: (start, task) => runTask(start, task).finally(() => worker.doing('idle')),

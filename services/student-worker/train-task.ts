@@ -154,11 +154,5 @@ async function finish(
   const { job, jobId, dataset, objects, command } = request;
   const teacher = command.teachers[0]?.modelDigest ?? null;
   const stored = await evaluateAndStore({ program, plan, dataset, job, jobId, teacher, objects, signal });
-  return {
-    last: share,
-    modelDigest: stored.digest,
-    manifestJson: stored.manifestJson,
-    correct: stored.evaluation.correct,
-    evaluatedImages: stored.evaluation.evaluated,
-  };
+  return { last: share, ...stored };
 }

@@ -40,16 +40,9 @@ await runProcess('teacher-worker', async (context) => {
     }
     throw new StillhouseError('UNIMPLEMENTED', `a teacher-worker does not know the task ${start.task}`);
   };
-  const hello = {
-    workerId: worker.id,
-    role: worker.role,
-    address: worker.address,
-    pid: process.pid,
-    engineFingerprint: worker.fingerprint,
-  };
   await attend({
     coordinator,
-    hello,
+    hello: worker.hello(),
     logger,
     signal,
     runTask: (start, task) =>

@@ -43,13 +43,7 @@ export async function trainTeacher(request: TrainTeacherRequest, task: TaskConte
     const share = meter.finish(await weightsDigest(program));
     const { signal } = task;
     const stored = await evaluateAndStore({ program, plan, dataset, job, jobId, teacher: null, objects, signal });
-    return {
-      last: share,
-      modelDigest: stored.digest,
-      manifestJson: stored.manifestJson,
-      correct: stored.evaluation.correct,
-      evaluatedImages: stored.evaluation.evaluated,
-    };
+    return { last: share, ...stored };
   } finally {
     await program.close();
   }

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
-import { remapLabels, resolveClasses, restrictToClasses } from '../../../lib/data/class-map.ts';
+import { labelWithin, resolveClasses, restrictToClasses } from '../../../lib/data/class-map.ts';
 import { forCases } from '../../helpers/property.ts';
 
 const names = ['airplane', 'automobile', 'bird', 'cat', 'deer'];
@@ -40,7 +40,7 @@ test('restricted samples have remapped labels that name the same class', (t) =>
       [...kept],
       [...ids].filter((id) => [4, 0, 2].includes(labels[id] as number)),
     );
-    const remapped = remapLabels(kept, labels, classIds);
+    const remapped = Int32Array.from(kept, labelWithin(labels, classIds));
     t.deepEqual(
       Array.from(remapped, (label) => classNames[label]),
       Array.from(kept, (id) => names[labels[id] as number]),
@@ -48,6 +48,6 @@ test('restricted samples have remapped labels that name the same class', (t) =>
   }));
 
 test('a label outside the subset is never remapped silently', (t) => {
-  const error = t.throws(() => remapLabels([0, 1], Uint8Array.of(0, 1), [0]), { instanceOf: StillhouseError });
+  const error = t.throws(() => [0, 1].map(labelWithin(Uint8Array.of(0, 1), [0])), { instanceOf: StillhouseError });
   t.is(error?.code, 'INTERNAL');
 });

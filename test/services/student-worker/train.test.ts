@@ -217,7 +217,7 @@ test.serial('a student that starts from a stored model starts with its weights a
   const objects = createMemoryStore();
   const signal = new AbortController().signal;
   const parts = { program: trained.program, plan, dataset, job: JOB, jobId: 'job-1', teacher: null, objects, signal };
-  const { digest } = await evaluateAndStore(parts);
+  const { modelDigest: digest } = await evaluateAndStore(parts);
   const [student] = JOB.students;
   const job = { ...JOB, students: [{ ...student, init: digest } as NonNullable<typeof student>] };
   const warm = await openTraining(compute, planStudent(job, dataset, 'student', true), objects);
