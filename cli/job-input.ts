@@ -1,12 +1,14 @@
 /** Reading a job file from disk, and checking it against this machine before anything starts. */
 import { readFile } from 'node:fs/promises';
-import { basename, resolve, sep } from 'node:path';
+import { basename, dirname, resolve, sep } from 'node:path';
 import { StillhouseError } from '../lib/base/errors.ts';
 import { type Dataset, openDataset } from '../lib/data/dataset.ts';
 import type { Splits } from '../lib/data/splits.ts';
-import { architectureNames } from '../lib/model/zoo.ts';
 import { type JobFile, type JobSpec, readJobFile, validateJob } from '../lib/wire/job-file.ts';
 import { checkSamples } from '../lib/wire/job-samples.ts';
+import type { DistillSpec, LossTermSpec } from '../lib/wire/job-spec.ts';
+import { resolveNetworks } from './job-networks.ts';
+import { bundleLoss } from './loss-bundle.ts';
 
 export interface JobInputOptions {
   /** `--set a.b=c`, in order. */
@@ -35,9 +37,10 @@ export interface CheckedJob {
 const SAMPLE_COUNT = 3;
 
 /**
- * The job as it is to be submitted: a data set given by a relative path is meant from the current folder, which the
- * services do not know, so it becomes absolute.
- * @throws INVALID_ARGUMENT with every problem of the file; NOT_FOUND when there is no such file
+ * The job as it is to be submitted. A data set given by a relative path is meant from the current folder, which the
+ * services do not know, so it becomes absolute. A loss given by a path, which is meant from the folder of the job file,
+ * becomes its code; so do files of layers and of weights, see `resolveNetworks`.
+ * @throws INVALID_ARGUMENT with every problem of the file; NOT_FOUND when there is no such file; what `bundleLoss` throws
  */
 export async function readJob(path: string, options: JobInputOptions): Promise<JobFile> {
   let text: string;
@@ -50,19 +53,37 @@ export async function readJob(path: string, options: JobInputOptions): Promise<J
   const { spec, locate } = readJobFile(text, { where: basename(path), overrides: options.set, quick: options.quick });
   const { dataset } = spec.data;
   const isPath = dataset.includes('/') || dataset.includes(sep);
-  return { spec: isPath ? { ...spec, data: { ...spec.data, dataset: resolve(dataset) } } : spec, locate };
+  const data = isPath ? { ...spec.data, dataset: resolve(dataset) } : spec.data;
+  const distill = await bundleLosses(spec.distill, dirname(path), locate);
+  return { spec: await resolveNetworks({ ...spec, data, distill }, dirname(path), locate), locate };
+}
+
+async function bundleLosses(distill: DistillSpec, folder: string, locate: JobFile['locate']): Promise<DistillSpec> {
+  const loss: LossTermSpec[] = [];
+  for (const [index, term] of distill.loss.entries()) {
+    if (!('module' in term) || typeof term.module !== 'string') {
+      loss.push(term);
+      continue;
+    }
+    const field = `distill.loss[${index}].module`;
+    const module = await bundleLoss(resolve(folder, term.module), field).catch((error) => {
+      throw placed(error, field, () => locate(['distill', 'loss', index, 'module']));
+    });
+    loss.push({ ...term, module });
+  }
+  return { ...distill, loss };
 }
 
 /** All that can be refused without a cluster: architectures, the data set, its classes, the sizes of the splits. */
 export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Promise<CheckedJob> {
   // First without the data set: what the file itself gets wrong is named even when the data set is missing.
-  validateJob(spec, { architectures: architectureNames }, locate);
+  validateJob(spec, undefined, locate);
   // The services verify the content when they open it; here only what the job asks of it matters.
   const dataset = await openDataset(dataRoot, spec.data.dataset, { verifyContent: false }).catch((error) => {
     throw placed(error, 'data.dataset', locate);
   });
   try {
-    validateJob(spec, { architectures: architectureNames, classNames: dataset.classNames }, locate);
+    validateJob(spec, dataset.classNames, locate);
     const splits = splitsOrExplain(spec, dataset, locate);
     const count = Math.min(SAMPLE_COUNT, splits.test.length);
     const ids = Array.from({ length: count }, (_, i) => splits.test[Math.floor((i * splits.test.length) / count)] ?? 0);

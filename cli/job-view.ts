@@ -54,6 +54,7 @@ export function phaseResult(phase: Phase): string {
 export class ProgressLines {
   readonly #periodMs: number;
   readonly #lastState = new Map<number, string>();
+  readonly #noticed = new Set<number>();
   #lastMessage = '';
   #lastProgressMs = Number.NEGATIVE_INFINITY;
   #lastProgress = '';
@@ -67,6 +68,10 @@ export class ProgressLines {
   next(job: Job, nowMs: number): string[] {
     const lines: string[] = [];
     for (const [index, phase] of job.phases.entries()) {
+      if (phase.notice !== '' && !this.#noticed.has(index)) {
+        this.#noticed.add(index);
+        lines.push(`${phaseName(phase)}: ${phase.notice}`);
+      }
       const state = stateName(phase.state);
       const changed = (this.#lastState.get(index) ?? 'pending') !== state;
       this.#lastState.set(index, state);

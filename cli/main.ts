@@ -2,10 +2,13 @@
 import { Command, CommanderError } from 'commander';
 import { describeError, StillhouseError } from '../lib/base/errors.ts';
 import { killAllChildren } from './cluster/child.ts';
+import { addArchitecturesCommand } from './commands/architectures.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addJobCommand } from './commands/job.ts';
 import { addPredictCommand } from './commands/predict.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addUpCommand } from './commands/up.ts';
+import { addWeightsCommand } from './commands/weights.ts';
 import type { CliContext } from './context.ts';
 import { watchInterrupts } from './interrupt.ts';
 
@@ -55,6 +58,9 @@ function createProgram(context: CliContext): Command {
   addRunCommand(program, context);
   addJobCommand(program, context);
   addPredictCommand(program, context);
+  addDoctorCommand(program, context);
+  addWeightsCommand(program, context);
+  addArchitecturesCommand(program, context);
   return program;
 }
 

@@ -1,6 +1,7 @@
 /** Options that several commands share. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { StillhouseError } from '../lib/base/errors.ts';
+import { ALLOW_CUSTOM_CODE } from '../lib/wire/job-losses.ts';
 import { findLocalCluster } from './cluster/state-file.ts';
 import type { CliContext } from './context.ts';
 
@@ -39,11 +40,21 @@ export function addSizeOptions(command: Command, defaults: { students: string; s
     .option('--teachers <n>', 'teacher-workers to start', count, 1)
     .option('--specialists <n>', `specialists to start (default: ${defaults.specialists})`, count)
     .option('--port-base <port>', 'first of the fixed ports (default: free ports)', wholeNumber(1024, PORT_BASE_MAX))
-    .option(
-      '--threads <n>',
-      'compute threads per worker (default: the cores, shared among the workers of a role)',
-      wholeNumber(1, THREADS_MAX),
+    .addOption(
+      new Option('--threads <n>', 'compute threads per worker (default: the cores, shared among the workers of a role)')
+        .env('STILLHOUSE_THREADS')
+        .argParser(wholeNumber(1, THREADS_MAX)),
     );
+}
+
+export interface CustomCodeOption {
+  readonly allowCustomCode: boolean;
+}
+
+/** For commands that start workers. */
+export function customCodeOption(): Option {
+  const text = `let the workers run code that comes with jobs, such as losses (also: ${ALLOW_CUSTOM_CODE}=1)`;
+  return new Option('--allow-custom-code', text).default(false);
 }
 
 export interface JobFileOptions {

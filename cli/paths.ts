@@ -1,6 +1,8 @@
-/** Where our own programs are. */
+/** Where our own programs are, and the package that they belong to. */
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 
 /** This file is `.ts` in a checkout, run through tsx, and `.js` where the project has been compiled. */
 const OWN_FILE = fileURLToPath(import.meta.url);
@@ -12,4 +14,13 @@ export function programArguments(program: string): string[] {
   const file = join(ROOT, `${program}${extension}`);
   // tsx by its resolved address: the working directory may be anywhere.
   return extension === '.ts' ? [`--import=${import.meta.resolve('tsx')}`, file] : [file];
+}
+
+const packageSchema = z.object({ version: z.string(), engines: z.object({ node: z.string() }) });
+
+/** Our package.json: beside the sources, or above the folder that they were compiled into. */
+export function readPackage(): z.infer<typeof packageSchema> {
+  const beside = join(ROOT, 'package.json');
+  const file = existsSync(beside) ? beside : join(dirname(ROOT), 'package.json');
+  return packageSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
 }

@@ -1,5 +1,7 @@
 /** What came of a job, as a table for people and as report.json for programs. Pure. */
+import { architectureLabel } from '../lib/model/architecture-choice.ts';
 import type { JobSpec } from '../lib/wire/job-file.ts';
+import { withoutSources } from '../lib/wire/job-losses.ts';
 import type { Job } from './coordinator-client.ts';
 import { accuracyOf, type Phase } from './job-view.ts';
 import { grouped, percent, table } from './text.ts';
@@ -7,7 +9,8 @@ import { grouped, percent, table } from './text.ts';
 export interface JobReport {
   readonly formatVersion: 1;
   readonly job: { id: string; name: string; state: string; createdAt: string; endedAt: string; datasetDigest: string };
-  readonly spec: JobSpec;
+  /** Code that came with the job by its digest. */
+  readonly spec: object;
   readonly teachers: readonly ModelResult[];
   readonly students: readonly StudentResult[];
   readonly route: { name: string; accuracy: number | null; evaluatedImages: number };
@@ -54,13 +57,15 @@ export function buildReport(job: Job, spec: JobSpec, samples: readonly SampleAns
   return {
     formatVersion: 1,
     job: { id, name, state, createdAt, endedAt, datasetDigest },
-    spec,
-    teachers: spec.teachers.map(({ name, arch }) => modelResult(name, arch, phaseOf('TRAIN_TEACHER', name))),
+    spec: withoutSources(spec),
+    teachers: spec.teachers.map(({ name, arch }) =>
+      modelResult(name, architectureLabel(arch), phaseOf('TRAIN_TEACHER', name)),
+    ),
     students: spec.students.map(({ name, arch }) => {
       const control = phaseOf('CONTROL', name);
       return {
-        ...modelResult(name, arch, phaseOf('DISTIL', name)),
-        control: control === undefined ? null : modelResult(name, arch, control),
+        ...modelResult(name, architectureLabel(arch), phaseOf('DISTIL', name)),
+        control: control === undefined ? null : modelResult(name, architectureLabel(arch), control),
       };
     }),
     route: {

@@ -15,6 +15,7 @@ import { requireNodeVersion } from './setup/node-version.mjs';
 import { cacheRoot, dataRoot, ROOT, tilde } from './setup/paths.mjs';
 import { Progress } from './setup/progress.mjs';
 import { listenForStop } from './setup/signals.mjs';
+import { installWeights, weightsReady } from './setup/weights.mjs';
 
 /** The parts in order; each says whether it is there and can make itself. */
 const PARTS = [
@@ -33,6 +34,10 @@ const PARTS = [
   {
     ready: ({ data }) => cifar10Ready(data),
     make: (context) => installCifar10(context.root, context.cache, context.data, context),
+  },
+  {
+    ready: ({ cache }) => weightsReady(cache),
+    make: (context) => installWeights(context.cache, context),
   },
 ];
 

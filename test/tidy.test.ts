@@ -89,6 +89,7 @@ const bans: { what: string; pattern: RegExp; allowed: RegExp }[] = [
     allowed: /^lib\/base\/|^lib\/engine\/(environment|fingerprint)\.ts$|^cli\//,
   },
   { what: 'TensorFlow', pattern: /'@tensorflow\//, allowed: /^lib\/engine\// },
+  { what: 'ONNX Runtime', pattern: /'onnxruntime-node'/, allowed: /^lib\/engine\/onnx-runtime\.ts$/ },
   { what: 'NATS', pattern: /from 'nats'/, allowed: /^lib\/wire\/nats\.ts$/ },
   { what: 'swallowed errors', pattern: /catch\s*(\([^)]*\))?\s*\{\s*\}/, allowed: /^$/ },
   { what: 'the end of the process', pattern: /\bprocess\.exit\(/, allowed: /^lib\/base\/process\.ts$|^cli\// },

@@ -3,11 +3,13 @@
  * in them knows that they are local; what is local is here.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monotonicMs, unlessAborted } from '../../lib/base/clock.ts';
 import { describeError, StillhouseError } from '../../lib/base/errors.ts';
+import { availableCores } from '../../lib/base/machine.ts';
 import type { Environment } from '../../lib/base/settings.ts';
+import { ALLOW_CUSTOM_CODE } from '../../lib/wire/job-losses.ts';
 import type { CliContext } from '../context.ts';
 import { programArguments } from '../paths.ts';
 import { Child, type ReadyLine } from './child.ts';
@@ -25,6 +27,8 @@ export interface Endpoints {
 export interface ClusterOptions extends ClusterSize {
   /** Where the children's logs go and stay; absent: a temporary folder, kept only after a failure. */
   readonly logFolder?: string | undefined;
+  /** Workers run code that comes with jobs; absent: as the environment says. */
+  readonly allowCustomCode?: boolean | undefined;
 }
 
 /** Loading TensorFlow on a busy machine takes a while; nothing that works takes this long. */
@@ -101,7 +105,7 @@ export class LocalCluster {
 
   async #start(natsBinary: string | undefined, externalNats: string | undefined): Promise<void> {
     const nats = natsBinary === undefined ? (externalNats ?? '') : await this.#startNats(natsBinary);
-    const [coordinatorPlan, ...plans] = planCluster(this.#options, availableParallelism());
+    const [coordinatorPlan, ...plans] = planCluster(this.#options, availableCores());
     if (coordinatorPlan === undefined) throw new StillhouseError('INTERNAL', 'the plan has a coordinator');
     const coordinator = addressIn(await this.#startService(coordinatorPlan, { NATS_URL: nats }), 'coordinator');
     const common = { NATS_URL: nats, STILLHOUSE_COORDINATOR: coordinator };
@@ -145,6 +149,7 @@ export class LocalCluster {
         STILLHOUSE_EXIT_WITH_PARENT: '1',
         // Whoever may start it may read the same files as it.
         STILLHOUSE_ALLOW_DATASET_PATHS: '1',
+        ...(this.#options.allowCustomCode === true ? { [ALLOW_CUSTOM_CODE]: '1' } : {}),
       },
       logPath: join(this.#logFolder, `${plan.name}.log`),
     });

@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { monotonicMs } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { uniqueId } from '../../lib/base/random.ts';
-import { jobSpecToJson } from '../../lib/wire/job-file.ts';
+import { type JobSpec, jobSpecToJson } from '../../lib/wire/job-file.ts';
+import { withoutSources } from '../../lib/wire/job-losses.ts';
 import type { CliContext } from '../context.ts';
 import { CoordinatorClient, type Job } from '../coordinator-client.ts';
 import { readJob } from '../job-input.ts';
@@ -138,10 +139,10 @@ async function withCoordinator(
   }
 }
 
-/** The API's job with its specification as an object, not as text in text. */
+/** The API's job with its specification as an object, not as text in text; code by its digest. */
 function jsonOf(job: Job): object {
   const { specJson, ...rest } = job;
-  return { ...rest, spec: specJson === '' ? null : (JSON.parse(specJson) as unknown) };
+  return { ...rest, spec: specJson === '' ? null : withoutSources(JSON.parse(specJson) as JobSpec) };
 }
 
 function listLines(jobs: readonly Job[]): string[] {

@@ -1,26 +1,34 @@
 /** `stillhouse run FILE`: one job on a local cluster of its own, from the file to the answers of the router. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { isAbsolute, join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { monotonicMs, untilAborted } from '../../lib/base/clock.ts';
 import { describeError, StillhouseError } from '../../lib/base/errors.ts';
 import { dataRoot } from '../../lib/base/folders.ts';
 import { uniqueId } from '../../lib/base/random.ts';
-import type { Environment } from '../../lib/base/settings.ts';
+import { type Environment, Settings } from '../../lib/base/settings.ts';
 import { type JobSpec, jobSpecToJson } from '../../lib/wire/job-file.ts';
+import { ALLOW_CUSTOM_CODE, refuseCustomCode } from '../../lib/wire/job-losses.ts';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { writeStateFile } from '../cluster/state-file.ts';
 import type { CliContext } from '../context.ts';
 import { CoordinatorClient, hasEnded, type Job } from '../coordinator-client.ts';
 import { type CheckedJob, checkJob, readJob } from '../job-input.ts';
 import { ProgressLines, stateName } from '../job-view.ts';
-import { addJobFileOptions, addSizeOptions, type JobFileOptions, type SizeOptions } from '../options.ts';
+import {
+  addJobFileOptions,
+  addSizeOptions,
+  type CustomCodeOption,
+  customCodeOption,
+  type JobFileOptions,
+  type SizeOptions,
+} from '../options.ts';
 import { buildReport, reportLines, type SampleAnswer } from '../report.ts';
 import { askRouter } from '../rest.ts';
 import { clockTime, counted, grouped } from '../text.ts';
 
-interface RunOptions extends SizeOptions, JobFileOptions {
+interface RunOptions extends SizeOptions, JobFileOptions, CustomCodeOption {
   readonly keep: boolean;
   readonly out?: string;
 }
@@ -38,6 +46,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
     .argument('<file>', 'job file, YAML or JSON');
   addJobFileOptions(command);
   addSizeOptions(command, { students: 'the job’s averaging.workers', specialists: 'one per student of the job' })
+    .addOption(customCodeOption())
     .option('--keep', 'keep the cluster after the job, until Ctrl-C', false)
     .option('--out <folder>', 'where job.yaml, report.json and the logs go (default: runs/<job name>)')
     .addHelpText(
@@ -46,6 +55,7 @@ export function addRunCommand(program: Command, context: CliContext): void {
 Examples:
   $ stillhouse run examples/cifar10-specialists.yaml --quick
   $ stillhouse run my.yaml --set train.epochs=3 --set 'students[0].arch=resnet-8'
+  $ stillhouse run examples/custom-loss.yaml --quick --allow-custom-code
   $ stillhouse run my.yaml --keep    # then, in another terminal: stillhouse predict cat.jpg
 
 Exit codes: 0 the job succeeded, 1 it failed, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.`,
@@ -54,7 +64,9 @@ Exit codes: 0 the job succeeded, 1 it failed, 2 wrong usage, 130 Ctrl-C, 143 SIG
 }
 
 async function run(file: string, options: RunOptions, context: CliContext): Promise<void> {
-  const checked = await checkJob(await readJob(file, options), dataRoot(context.environment));
+  const job = await readJob(file, options);
+  refuseCustomCode(job.spec, options.allowCustomCode || new Settings(context.environment).flag(ALLOW_CUSTOM_CODE));
+  const checked = await checkJob(job, dataRoot(context.environment));
   const { spec } = checked;
   refuseInits(spec, context.environment);
   const students = studentsFor(spec, options);
@@ -90,9 +102,12 @@ async function run(file: string, options: RunOptions, context: CliContext): Prom
 /** A cluster of its own starts without any published model; only with `NATS_URL` it may find some. */
 function refuseInits(spec: JobSpec, environment: Environment): void {
   if (environment.NATS_URL) return;
-  const index = spec.students.findIndex(({ init }) => init !== undefined);
-  if (index === -1) return;
-  const field = `students[${index}].init`;
+  const isPublished = (init: string | undefined) =>
+    init !== undefined && !isAbsolute(init) && !init.startsWith('pretrained:');
+  const index = spec.students.findIndex(({ init }) => isPublished(init));
+  const isTeacher = index === -1 && isPublished(spec.teachers[0]?.init);
+  if (index === -1 && !isTeacher) return;
+  const field = isTeacher ? 'teachers[0].init' : `students[${index}].init`;
   const message = `${field}: a run starts a cluster of its own, which has no published models to start from`;
   throw new StillhouseError('INVALID_ARGUMENT', message, {
     field,

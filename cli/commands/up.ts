@@ -4,18 +4,19 @@ import { monotonicMs, untilAborted } from '../../lib/base/clock.ts';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { writeStateFile } from '../cluster/state-file.ts';
 import type { CliContext } from '../context.ts';
-import { addSizeOptions, type SizeOptions } from '../options.ts';
+import { addSizeOptions, type CustomCodeOption, customCodeOption, type SizeOptions } from '../options.ts';
 
 const DEFAULT_STUDENTS = 2;
 const DEFAULT_SPECIALISTS = 2;
 
-interface UpOptions extends SizeOptions {
+interface UpOptions extends SizeOptions, CustomCodeOption {
   readonly json: boolean;
 }
 
 export function addUpCommand(program: Command, context: CliContext): void {
   const command = program.command('up').description('Start a local cluster and keep it until Ctrl-C.');
   addSizeOptions(command, { students: String(DEFAULT_STUDENTS), specialists: String(DEFAULT_SPECIALISTS) })
+    .addOption(customCodeOption())
     .option('--json', 'print one line of JSON on standard output when all is ready', false)
     .addHelpText(
       'after',

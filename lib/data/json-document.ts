@@ -13,7 +13,16 @@ export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'expected 
  *   value that the schema refuses; `field` is its path in the document.
  */
 export function parseJsonDocument<T>(text: string, schema: z.ZodType<T>, where: string): T {
-  const result = schema.safeParse(parseJson(text, where));
+  return checkDocument(parseJson(text, where), schema, where);
+}
+
+/**
+ * Checks a document that has been parsed already, from whatever notation.
+ *
+ * @throws StillhouseError INVALID_ARGUMENT for a value that the schema refuses; `field` is its path in the document.
+ */
+export function checkDocument<T>(value: unknown, schema: z.ZodType<T>, where: string): T {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   const field = fieldPath(issue?.path ?? []);

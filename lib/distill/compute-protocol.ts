@@ -1,14 +1,25 @@
 /** Messages between a process's main thread and its compute thread. Large arrays are transferred, not copied. */
-import type { MicroBatch, ProgramSpec } from './step-spec.ts';
+import type { CustomLossSource } from './custom-loss.ts';
+import type { MicroBatch, ProgramSpec, StepMetrics, StepMode } from './step-spec.ts';
+
+/** What is known of a program once it is compiled; see `StepProgram`. */
+export interface ProgramFacts {
+  readonly vectorSize: number;
+  readonly slotSize: number;
+  readonly mode: StepMode | null;
+}
 
 /** What the compute thread can be asked, by name: arguments and result. */
 export interface ComputeCalls {
   fingerprint: { arguments: Record<string, never>; result: string };
+  /** Loads the code of a custom loss, for programs that are opened later; see `loadCustomLoss`. */
+  loadLoss: { arguments: CustomLossSource; result: { needsTeacher: boolean } };
   /** Compiles a program; its number names it in the other calls. */
-  open: { arguments: { program: number; spec: ProgramSpec }; result: { vectorSize: number } };
+  open: { arguments: { program: number; spec: ProgramSpec }; result: ProgramFacts };
   write: { arguments: { program: number; name: string; values: Float32Array }; result: null };
   read: { arguments: { program: number; name: string }; result: Float32Array };
   sums: { arguments: { program: number; batch: MicroBatch }; result: Float32Array };
+  loneStep: { arguments: { program: number; batch: MicroBatch }; result: StepMetrics };
   apply: { arguments: { program: number; mean: Float32Array; step: number }; result: null };
   predict: { arguments: { program: number; images: Float32Array; count: number }; result: Float32Array };
   close: { arguments: { program: number }; result: null };
@@ -25,6 +36,8 @@ export interface ComputeRequest {
 export interface ComputeFailure {
   readonly code: string;
   readonly message: string;
+  readonly field: string | undefined;
+  readonly hint: string | undefined;
   readonly stack: string | undefined;
 }
 

@@ -3,9 +3,14 @@ import { parentPort } from 'node:worker_threads';
 import { invariant, StillhouseError } from '../base/errors.ts';
 import { engineFingerprint } from '../engine/fingerprint.ts';
 import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest } from './compute-protocol.ts';
+import { loadCustomLoss } from './custom-loss.ts';
+import { checkCustomLosses } from './custom-loss-check.ts';
+import type { CustomLossFunction } from './loss.ts';
 import { StepProgram } from './step-program.ts';
 
 const programs = new Map<number, StepProgram>();
+/** By digest. */
+const customLosses = new Map<string, CustomLossFunction>();
 
 function programOf(number: number): StepProgram {
   const program = programs.get(number);
@@ -13,14 +18,25 @@ function programOf(number: number): StepProgram {
   return program;
 }
 
-type Handlers = { [Call in ComputeCall]: (args: ComputeCalls[Call]['arguments']) => ComputeCalls[Call]['result'] };
+type Result<Call extends ComputeCall> = ComputeCalls[Call]['result'];
+type Handlers = {
+  [Call in ComputeCall]: (args: ComputeCalls[Call]['arguments']) => Result<Call> | Promise<Result<Call>>;
+};
 
 const handlers: Handlers = {
   fingerprint: () => engineFingerprint(),
+  loadLoss: async (source) => {
+    const { compute, needsTeacher } = await loadCustomLoss(source);
+    customLosses.set(source.digest, compute);
+    return { needsTeacher };
+  },
   open: ({ program, spec }) => {
-    const opened = new StepProgram(spec);
+    const { model, training } = spec;
+    if (training !== null) checkCustomLosses(training.loss, customLosses, model.classes, training.totalSteps);
+    const opened = new StepProgram(spec, customLosses);
     programs.set(program, opened);
-    return { vectorSize: opened.vectorSize };
+    const { vectorSize, slotSize, mode } = opened;
+    return { vectorSize, slotSize, mode };
   },
   write: ({ program, name, values }) => {
     programOf(program).write(name, values);
@@ -28,6 +44,7 @@ const handlers: Handlers = {
   },
   read: ({ program, name }) => programOf(program).read(name),
   sums: ({ program, batch }) => programOf(program).sums(batch),
+  loneStep: ({ program, batch }) => programOf(program).loneStep(batch),
   apply: ({ program, mean, step }) => {
     programOf(program).apply(mean, step);
     return null;
@@ -40,20 +57,23 @@ const handlers: Handlers = {
   },
 };
 
-function answer(request: ComputeRequest): ComputeReply {
+async function answer(request: ComputeRequest): Promise<ComputeReply> {
   try {
     const handler = handlers[request.call] as (args: unknown) => unknown;
-    return { id: request.id, result: handler(request.arguments) };
+    return { id: request.id, result: await handler(request.arguments) };
   } catch (thrown) {
-    const { code, message, stack } = StillhouseError.from(thrown, `compute ${request.call}`);
-    return { id: request.id, failure: { code, message, stack } };
+    const { code, message, field, hint, stack } = StillhouseError.from(thrown, `compute ${request.call}`);
+    return { id: request.id, failure: { code, message, field, hint, stack } };
   }
 }
 
 const port = parentPort;
 invariant(port !== null, 'this module is the body of a worker thread');
+let last: Promise<void> = Promise.resolve();
 port.on('message', (request: ComputeRequest) => {
-  const reply = answer(request);
-  const transfer = reply.result instanceof Float32Array ? [reply.result.buffer as ArrayBuffer] : [];
-  port.postMessage(reply, transfer);
+  last = last.then(async () => {
+    const reply = await answer(request);
+    const transfer = reply.result instanceof Float32Array ? [reply.result.buffer as ArrayBuffer] : [];
+    port.postMessage(reply, transfer);
+  });
 });

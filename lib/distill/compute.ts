@@ -2,9 +2,18 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, StillhouseError } from '../base/errors.ts';
-import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest } from './compute-protocol.ts';
-import { slotNames } from './optimizer.ts';
-import type { MicroBatch, ProgramSpec } from './step-spec.ts';
+import type {
+  ComputeCall,
+  ComputeCalls,
+  ComputeFailure,
+  ComputeReply,
+  ComputeRequest,
+  ProgramFacts,
+} from './compute-protocol.ts';
+import type { CustomLossSource } from './custom-loss.ts';
+import { slotNames } from './optimizer-spec.ts';
+import type { MicroBatch, ProgramSpec, StepMetrics, StepMode } from './step-spec.ts';
+import type { TrainableModel } from './trainable-model.ts';
 
 interface Waiting {
   readonly resolve: (result: unknown) => void;
@@ -31,11 +40,18 @@ export class Compute {
     return this.call('fingerprint', {});
   }
 
+  /**
+   * Loads the code of a custom loss: programs that are opened later can train with it. Runs the job's code in this process.
+   * @throws what `loadCustomLoss` throws
+   */
+  loadLoss(source: CustomLossSource): Promise<{ readonly needsTeacher: boolean }> {
+    return this.call('loadLoss', source);
+  }
+
   /** Compiles a program in the thread. @throws what the program's compilation throws */
   async open(spec: ProgramSpec): Promise<Program> {
     const program = this.#programs++;
-    const { vectorSize } = await this.call('open', { program, spec });
-    return new Program(this, program, spec, vectorSize);
+    return new Program(this, program, spec, await this.call('open', { program, spec }));
   }
 
   call<Call extends ComputeCall>(
@@ -60,7 +76,7 @@ export class Compute {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (failure === undefined) waiting?.resolve(result);
-    else waiting?.reject(new StillhouseError(failure.code as ErrorCode, failure.message, { cause: failure.stack }));
+    else waiting?.reject(errorOf(failure));
   }
 
   #end(error: StillhouseError): void {
@@ -80,6 +96,11 @@ function threadEntry(): URL {
   return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }
 
+function errorOf({ code, message, field, hint, stack }: ComputeFailure): StillhouseError {
+  const place = { ...(field === undefined ? {} : { field }), ...(hint === undefined ? {} : { hint }) };
+  return new StillhouseError(code as ErrorCode, message, { ...place, cause: stack });
+}
+
 function engineFailure(error: unknown): StillhouseError {
   const text = error instanceof Error ? (error.message.split('\n')[0] as string) : String(error);
   return new StillhouseError('FAILED_PRECONDITION', `the TensorFlow engine cannot be loaded: ${text}`, {
@@ -89,17 +110,23 @@ function engineFailure(error: unknown): StillhouseError {
 }
 
 /** A compiled program in the compute thread. */
-export class Program {
+export class Program implements TrainableModel {
   readonly spec: ProgramSpec;
   readonly vectorSize: number;
+  /** Length of each of the optimizer's state vectors. */
+  readonly slotSize: number;
+  /** How gradients are computed; null for a program that only predicts. */
+  readonly mode: StepMode | null;
   readonly #compute: Compute;
   readonly #program: number;
 
-  constructor(compute: Compute, program: number, spec: ProgramSpec, vectorSize: number) {
+  constructor(compute: Compute, program: number, spec: ProgramSpec, facts: ProgramFacts) {
     this.#compute = compute;
     this.#program = program;
     this.spec = spec;
-    this.vectorSize = vectorSize;
+    this.vectorSize = facts.vectorSize;
+    this.slotSize = facts.slotSize;
+    this.mode = facts.mode;
   }
 
   /** Names of the optimizer's state vectors. */
@@ -120,6 +147,11 @@ export class Program {
   /** See `StepProgram.sums`. The images are handed over: the caller's array is empty afterwards. */
   sums(batch: MicroBatch): Promise<Float32Array> {
     return this.#compute.call('sums', { program: this.#program, batch }, [batch.images.buffer as ArrayBuffer]);
+  }
+
+  /** See `StepProgram.loneStep`. The images are handed over. */
+  loneStep(batch: MicroBatch): Promise<StepMetrics> {
+    return this.#compute.call('loneStep', { program: this.#program, batch }, [batch.images.buffer as ArrayBuffer]);
   }
 
   /** See `StepProgram.apply`. */

@@ -1,6 +1,7 @@
 /** Accuracy of a model on samples of a data set. */
+import { indexOfMax } from '../base/vectors.ts';
 import type { Dataset } from '../data/dataset.ts';
-import type { Program } from './compute.ts';
+import type { TrainableModel } from './trainable-model.ts';
 
 export interface Evaluation {
   readonly correct: number;
@@ -11,7 +12,7 @@ const IMAGES_PER_CALL = 256;
 
 /** @param labelOf class number within the model, by sample id */
 export async function evaluate(
-  program: Program,
+  program: TrainableModel,
   dataset: Dataset,
   ids: Uint32Array,
   labelOf: (id: number) => number,
@@ -28,13 +29,4 @@ export async function evaluate(
     }
   }
   return { correct, evaluated: ids.length };
-}
-
-/** The first of the largest values. */
-export function indexOfMax(values: Float32Array): number {
-  let best = 0;
-  for (let index = 1; index < values.length; index++) {
-    if ((values[index] as number) > (values[best] as number)) best = index;
-  }
-  return best;
 }

@@ -1,58 +1,109 @@
 /**
- * Distillation losses as weighted sums of terms (Hinton, Vinyals and Dean 2015, arXiv:1503.02531). A term is computed per
- * sample; the loss of a batch is the mean over its samples, which data-parallel workers form from sums and counts.
+ * Distillation losses as weighted sums of terms. A term is computed per sample; the loss of a batch is the mean over its
+ * samples, which data-parallel workers form from sums and counts.
  */
-import { StillhouseError } from '../base/errors.ts';
-import { softmaxCrossEntropy } from '../engine/kernels.ts';
+import { invariant, StillhouseError } from '../base/errors.ts';
 import { type Tensor, tf } from '../engine/tf.ts';
+import { type Scheduled, scheduledValue } from './loss-schedule.ts';
+import { type BuiltInTerm, builtInTerm, type CommonTerm, type TermInputs } from './loss-terms.ts';
 
-export type LossTermType = 'cross-entropy' | 'kl' | 'mse-logits';
-
-export interface LossTerm {
-  readonly type: LossTermType;
-  readonly weight: number;
+/** A term whose function came with the job: the digest names it. */
+export interface CustomTerm extends CommonTerm {
+  readonly type: 'custom';
+  readonly digest: string;
+  /** For messages. */
+  readonly name: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly needsTeacher: boolean;
 }
 
-export interface LossInputs {
-  /** Student, [batch, classes]. */
+export type LossTerm = BuiltInTerm | CustomTerm;
+
+export interface Loss {
+  readonly terms: readonly LossTerm[];
+  /** Of the terms that have none of their own. */
+  readonly temperature: Scheduled;
+}
+
+export interface LossInputs extends Omit<TermInputs, 'temperature'> {
+  /** int32 [batch]. */
+  readonly labels: Tensor;
+}
+
+/** A custom term's function, by its digest in the maps that hold them. @returns one value per sample, [batch] */
+export type CustomLossFunction = (inputs: CustomLossInputs) => Tensor;
+
+export interface CustomLossInputs {
   readonly logits: Tensor;
-  /** [batch, classes], one 1 per row. */
-  readonly oneHot: Tensor;
-  /** Teacher, gathered to the student's classes, [batch, classes]; null without a teacher. */
   readonly teacherLogits: Tensor | null;
-  /** Scalar T > 0. */
+  readonly labels: Tensor;
   readonly temperature: Tensor;
+  readonly parameters: Readonly<Record<string, unknown>>;
 }
 
 /** Whether any term looks at the teacher. */
 export function needsTeacher(terms: readonly LossTerm[]): boolean {
-  return terms.some(({ type }) => type !== 'cross-entropy');
+  return terms.some((term) => (term.type === 'custom' ? term.needsTeacher : term.type !== 'cross-entropy'));
 }
 
 /** The terms with which the control arm trains: the labels alone, at full weight. */
 export const CONTROL_TERMS: readonly LossTerm[] = [{ type: 'cross-entropy', weight: 1 }];
 
-const termFunctions: Record<LossTermType, (inputs: LossInputs) => Tensor> = {
-  'cross-entropy': ({ logits, oneHot }) => softmaxCrossEntropy(logits, oneHot),
-  // T²·KL(p‖q) with p = softmax(teacher/T), q = softmax(student/T): the factor keeps gradients of one size as T grows
-  // (section 2.1). Written as cross-entropy minus the entropy of p, which is constant for the student.
-  kl: ({ logits, temperature, ...inputs }) => {
-    const soft = tf.div(teacherOf(inputs), temperature);
-    const probabilities = tf.softmax(soft);
-    const entropy = tf.neg(tf.sum(tf.mul(probabilities, tf.logSoftmax(soft)), 1));
-    const divergence = tf.sub(softmaxCrossEntropy(tf.div(logits, temperature), probabilities), entropy);
-    return tf.mul(divergence, tf.square(temperature));
-  },
-  'mse-logits': ({ logits, ...inputs }) => tf.mean(tf.squaredDifference(logits, teacherOf(inputs)), 1),
-};
+const NUMBERS_PER_TERM = 2;
 
-function teacherOf({ teacherLogits }: Pick<LossInputs, 'teacherLogits'>): Tensor {
-  if (teacherLogits !== null) return teacherLogits;
-  throw new StillhouseError('INVALID_ARGUMENT', 'the loss has a term that needs teacher logits, and there are none');
+/** Length of `lossNumbers`. */
+export function lossNumberCount(terms: readonly LossTerm[]): number {
+  return NUMBERS_PER_TERM * terms.length;
 }
 
-/** Weighted sum of the terms, one value per sample, [batch]. @param weights one scalar tensor per term */
-export function lossPerSample(terms: readonly LossTerm[], weights: readonly Tensor[], inputs: LossInputs): Tensor {
-  const weighted = terms.map(({ type }, index) => tf.mul(weights[index] as Tensor, termFunctions[type](inputs)));
+/**
+ * The numbers of one step, which a compiled step is fed: weight and temperature, term by term.
+ * @param step 0-based
+ */
+export function lossNumbers({ terms, temperature }: Loss, step: number, totalSteps: number): Float32Array {
+  const numbers = terms.flatMap((term) => [
+    scheduledValue(term.weight, step, totalSteps),
+    scheduledValue(term.temperature ?? temperature, step, totalSteps),
+  ]);
+  return Float32Array.from(numbers);
+}
+
+/**
+ * Weighted sum of the terms, one value per sample, [batch].
+ * @param numbers `lossNumbers` as a tensor
+ * @param customs the functions of the custom terms, by digest
+ * @throws INVALID_ARGUMENT when a term lacks the teacher, or a custom function fails or answers another shape
+ */
+export function lossPerSample(
+  terms: readonly LossTerm[],
+  numbers: Tensor,
+  inputs: LossInputs,
+  customs: ReadonlyMap<string, CustomLossFunction> = new Map(),
+): Tensor {
+  const scalars = tf.unstack(numbers);
+  const weighted = terms.map((term, index) => {
+    const [weight, temperature] = scalars.slice(NUMBERS_PER_TERM * index) as [Tensor, Tensor];
+    const value =
+      term.type === 'custom'
+        ? customTerm(term, inputs, temperature, customs)
+        : builtInTerm(term, { ...inputs, temperature });
+    return tf.mul(weight, value);
+  });
   return weighted.length === 1 ? (weighted[0] as Tensor) : tf.addN(weighted);
+}
+
+function customTerm(
+  { digest, name, parameters, needsTeacher }: CustomTerm,
+  { logits, labels, teacherLogits }: LossInputs,
+  temperature: Tensor,
+  customs: ReadonlyMap<string, CustomLossFunction>,
+): Tensor {
+  const compute = customs.get(digest);
+  invariant(compute !== undefined, `the loss ${name} (${digest}) has been loaded`);
+  if (needsTeacher && teacherLogits === null) {
+    throw new StillhouseError('INVALID_ARGUMENT', `the loss ${name} needs teacher logits, and there are none`, {
+      hint: 'a loss of the labels alone says so: export const needs = { teacher: false }',
+    });
+  }
+  return compute({ logits, labels, teacherLogits: needsTeacher ? teacherLogits : null, temperature, parameters });
 }

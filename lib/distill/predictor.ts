@@ -1,9 +1,9 @@
 /** A stored model, loaded for inference in the compute thread. */
 import type { ModelManifest } from '../model/artefact.ts';
-import { describeModel, importTensors, type ModelSpec } from '../model/parameters.ts';
+import { networkOf } from '../model/manifest-network.ts';
+import { importTensors } from '../model/parameters.ts';
 import type { Predictor } from '../model/predictor.ts';
 import type { NamedTensors } from '../model/safetensors.ts';
-import { architectureNamed } from '../model/zoo.ts';
 import type { Compute, Program } from './compute.ts';
 
 /** Batch sizes that are compiled: a single image, a few, many. */
@@ -16,14 +16,11 @@ export async function openModel(
   tensors: NamedTensors,
   predictBatchSizes: readonly number[] = BATCH_SIZES,
 ): Promise<Program> {
-  const model: ModelSpec = describeModel(
-    architectureNamed(manifest.architecture.name),
-    manifest.input,
-    manifest.classNames.length,
-  );
+  const model = networkOf(manifest);
   const { parameters, statistics } = importTensors(model, tensors);
   const { mean, std } = manifest.preprocessing;
-  const program = await compute.open({ model, preprocessing: { mean, std }, training: null, predictBatchSizes });
+  const spec = { model, images: manifest.input, preprocessing: { mean, std }, training: null, predictBatchSizes };
+  const program = await compute.open(spec);
   await program.write('parameters', parameters);
   await program.write('statistics', statistics);
   return program;

@@ -1,104 +1,120 @@
-/**
- * A training step as one TensorFlow graph: weights, moving statistics and optimizer slots are resource variables in it, so
- * a step moves only the batch in and the vector of sums out, and applying the averaged vector moves nothing back.
- */
+/** A model in a TensorFlow session: gradients of micro-batches, updates by their average, predictions. */
 import { invariant, StillhouseError } from '../base/errors.ts';
-import { createRandom, hashName } from '../base/random.ts';
-import { attribute, GraphDefinition } from '../engine/graph-definition.ts';
-import { addDone, joinVector, reshape, splitVector } from '../engine/graph-vectors.ts';
+import { createRandom, hashName, type Random } from '../base/random.ts';
 import { type Keep, withTensors } from '../engine/scope.ts';
 import { Session } from '../engine/session.ts';
-import { backend, type Tensor, tf } from '../engine/tf.ts';
-import { type TraceInput, traceInto } from '../engine/trace.ts';
-import { forward } from '../model/forward.ts';
-import { BATCH_NORM_MOMENTUM } from '../model/layers.ts';
-import type { TensorSpec } from '../model/parameters.ts';
-import { microBatchSums, preprocess, TAIL_NUMBERS } from './batch-gradient.ts';
-import { needsTeacher } from './loss.ts';
-import { addUpdate, STEP_NUMBERS, slotNames, stepNumbers } from './optimizer.ts';
-import type { MicroBatch, ProgramSpec, TrainingSpec } from './step-spec.ts';
+import { type Tensor, tf } from '../engine/tf.ts';
+import { initialParameters, initialStatistics } from '../model/parameters.ts';
+import { type CustomLosses, type GradientPlan, gradientPlan, sizeOf } from './batch-gradient.ts';
+import { batchTensors, eagerSums, type ModelState } from './eager-step.ts';
+import { lossNumbers, needsTeacher } from './loss.ts';
+import { stepNumbers } from './optimizer.ts';
+import { slotNames } from './optimizer-spec.ts';
+import { StepGraph } from './step-graph.ts';
+import { imageShape, type MicroBatch, type ProgramSpec, type StepMetrics, type StepMode } from './step-spec.ts';
 import { verifySums } from './verify-step.ts';
 
-interface Variable {
-  readonly spec: TensorSpec;
-  readonly handle: string;
-  readonly slots: readonly string[];
-}
+/**
+ * Factors by which the loss is multiplied for a backward pass in float16, tried in this order until the sums are finite.
+ * They depend on nothing but the micro-batch and the weights, so a sum is the same on whichever worker computes it, and no
+ * step is skipped.
+ */
+const LOSS_SCALES: readonly number[] = [1024, 64, 4, 1];
 
 export class StepProgram {
   readonly spec: ProgramSpec;
-  /** Length of the vector of sums: gradients, statistics, loss, correct answers. */
-  readonly vectorSize: number;
-  readonly #graph = new GraphDefinition();
+  /** How gradients are computed; null for a program that only predicts. */
+  readonly mode: StepMode | null;
+  readonly #plan: GradientPlan | null;
   readonly #session: Session;
-  readonly #parameters: Variable[];
-  readonly #statistics: Variable[];
 
-  /** Traces, loads and verifies. @throws FAILED_PRECONDITION when the graph does not compute what eager execution does. */
-  constructor(spec: ProgramSpec) {
+  /**
+   * Traces, loads and verifies.
+   * @throws FAILED_PRECONDITION when the step cannot be compiled and `compile: required` was asked for; what the model or
+   *   the loss throws when it cannot be computed at all
+   */
+  constructor(spec: ProgramSpec, customLosses: CustomLosses = new Map()) {
     this.spec = spec;
-    const { model, training } = spec;
-    this.vectorSize = model.parameterCount + model.statisticCount + TAIL_NUMBERS;
-    const slots = training === null ? [] : slotNames(training.optimizer);
-    this.#parameters = model.parameters.map((tensor) => this.#addVariable(tensor, slots));
-    this.#statistics = model.statistics.map((tensor) => this.#addVariable(tensor, []));
-    this.#addStateNodes(
-      'parameters',
-      this.#parameters.map(({ spec, handle }) => ({ spec, handle })),
-    );
-    this.#addStateNodes(
-      'statistics',
-      this.#statistics.map(({ spec, handle }) => ({ spec, handle })),
-    );
-    for (const [index, name] of slots.entries()) {
-      this.#addStateNodes(
-        name,
-        this.#parameters.map(({ spec, slots }) => ({ spec, handle: slots[index] as string })),
-      );
+    const { training } = spec;
+    this.#plan = training === null ? null : gradientPlan(spec, training, customLosses);
+    if (this.#plan === null) {
+      this.#session = this.#load(null, false);
+      this.mode = null;
+      return;
     }
-    if (training !== null) {
-      for (const size of training.batchSizes) this.#traceGradients(size, training);
-      this.#addApply(training);
-    }
-    for (const size of spec.predictBatchSizes) this.#tracePrediction(size);
-    this.#session = new Session(this.#graph);
-    if (training !== null) this.#verify(training);
+    const { session, mode } = this.#compile(this.#plan);
+    this.#session = session;
+    this.mode = mode;
   }
 
+  /** Length of the vector of sums: gradients of what is trained, batch statistics, loss, correct answers. */
+  get vectorSize(): number {
+    return this.#plan === null ? 0 : this.#plan.vectorSize;
+  }
+
+  /** Names of the optimizer's state vectors. */
   get slots(): readonly string[] {
     return this.spec.training === null ? [] : slotNames(this.spec.training.optimizer);
   }
 
+  /** Length of each of the optimizer's state vectors: the number of parameters that are trained. */
+  get slotSize(): number {
+    return this.#plan === null ? 0 : sizeOf(this.#plan.trainable);
+  }
+
   /** Writes a flat state vector. @param name `parameters`, `statistics` or a slot's name */
   write(name: string, values: Float32Array): void {
-    if (values.length === 0) return;
-    withTensors((keep) => {
-      const [done] = this.#session.run({ [`${name}/value`]: keep(tf.tensor1d(values)) }, [`${name}/written`]);
-      keep(done as Tensor);
-    });
+    if (values.length > 0) writeState(this.#session, name, values);
   }
 
   /** Reads a flat state vector. */
   read(name: string): Float32Array {
-    const isEmpty = name === 'statistics' && this.#statistics.length === 0;
+    const isEmpty = name === 'statistics' && this.spec.model.statistics.length === 0;
     return isEmpty ? new Float32Array(0) : this.#session.read({}, `${name}/read`);
   }
 
-  /** The micro-batch's sums at the current weights, [vectorSize]. @param temperature by default the training's own */
-  sums(batch: MicroBatch, temperature?: number): Float32Array {
-    const training = this.#training();
-    if (!training.batchSizes.includes(batch.count)) {
-      throw new StillhouseError('INTERNAL', `no graph was traced for micro-batches of ${batch.count}`);
+  /** The micro-batch's sums at the current weights, [vectorSize]. */
+  sums(batch: MicroBatch): Float32Array {
+    const plan = this.#training();
+    const { loss, totalSteps, precision } = plan.training;
+    this.#checkBatch(batch);
+    const numbers = lossNumbers(loss, batch.step, totalSteps);
+    const scales = precision === 'float16' ? LOSS_SCALES : [1];
+    let sums = new Float32Array(0);
+    for (const scale of scales) {
+      sums = this.#sumsAt(batch, Float32Array.of(...numbers, scale)) as Float32Array<ArrayBuffer>;
+      if (scales.length === 1 || sums.every(Number.isFinite)) break;
     }
+    return sums;
+  }
+
+  /**
+   * A whole step on a micro-batch that is its own global batch: bit for bit what `sums`, a division by the count and `apply`
+   * do, at once.
+   */
+  loneStep(batch: MicroBatch): StepMetrics {
+    const plan = this.#training();
+    if (this.mode?.kind !== 'compiled' || plan.training.precision === 'float16') {
+      const mean = this.sums(batch).map((sum) => sum / batch.count);
+      this.apply(mean, batch.step);
+      return { loss: mean.at(-2) as number, accuracy: mean.at(-1) as number };
+    }
+    this.#checkBatch(batch);
+    const { loss, totalSteps, optimizer } = plan.training;
+    const prefix = `step${batch.count}`;
     return withTensors((keep) => {
-      const feeds = this.#feeds(batch, training, temperature ?? training.temperature, keep);
-      return this.#session.read(feeds, `sums${batch.count}/out0`);
+      const numbers = Float32Array.of(...lossNumbers(loss, batch.step, totalSteps), 1);
+      const feeds = batchFeeds(this.spec, plan, batch, numbers, keep);
+      feeds[`${prefix}/count`] = keep(tf.scalar(batch.count));
+      feeds['apply/numbers'] = keep(tf.tensor1d(stepNumbers(optimizer, batch.step, totalSteps)));
+      const metrics = this.#session.read(feeds, `${prefix}/done`);
+      return { loss: metrics[0] as number, accuracy: metrics[1] as number };
     });
   }
 
   /** Updates weights, slots and moving statistics from the global batch's mean vector. @param step 0-based */
   apply(mean: Float32Array, step: number): void {
-    const { optimizer, totalSteps } = this.#training();
+    const { optimizer, totalSteps } = this.#training().training;
     invariant(mean.length === this.vectorSize, 'the averaged vector has the length of the sums');
     withTensors((keep) => {
       const numbers = keep(tf.tensor1d(stepNumbers(optimizer, step, totalSteps)));
@@ -112,7 +128,7 @@ export class StepProgram {
   /** Logits, [count, classes], with moving statistics. @param images RGB 0..255, [count, height, width, channels] */
   predict(images: Float32Array, count: number): Float32Array {
     const { model, predictBatchSizes } = this.spec;
-    const { height, width, channels } = model.input;
+    const { height, width, channels } = imageShape(this.spec);
     const imageSize = height * width * channels;
     const logits = new Float32Array(count * model.classes);
     const largest = predictBatchSizes.at(-1) as number;
@@ -136,192 +152,97 @@ export class StepProgram {
     this.#session.close();
   }
 
-  #training(): TrainingSpec {
-    const { training } = this.spec;
-    if (training !== null) return training;
+  #checkBatch(batch: MicroBatch): void {
+    const { loss, batchSizes } = this.#training().training;
+    if (!batchSizes.includes(batch.count)) {
+      throw new StillhouseError('INTERNAL', `no graph was traced for micro-batches of ${batch.count}`);
+    }
+    if (batch.teacherLogits === null && needsTeacher(loss.terms)) {
+      throw new StillhouseError('INTERNAL', 'the micro-batch lacks teacher logits');
+    }
+  }
+
+  #training(): GradientPlan {
+    if (this.#plan !== null) return this.#plan;
     throw new StillhouseError('INTERNAL', 'this program only predicts');
   }
 
-  #addVariable(spec: TensorSpec, slots: readonly string[]): Variable {
-    const add = (name: string) =>
-      this.#graph.add(name, 'VarHandleOp', [], {
-        dtype: attribute.type(backend().binding.TF_FLOAT),
-        shape: attribute.shape(spec.shape),
-        shared_name: attribute.text(name),
-        container: attribute.text(''),
-      });
-    return {
-      spec,
-      handle: add(`variable/${spec.name}`),
-      slots: slots.map((slot) => add(`variable/${spec.name}/${slot}`)),
-    };
+  #sumsAt(batch: MicroBatch, numbers: Float32Array): Float32Array {
+    const plan = this.#training();
+    if (this.mode?.kind !== 'eager') return compiledSums(this.#session, this.spec, plan, batch, numbers);
+    const state = { parameters: this.read('parameters'), statistics: this.read('statistics') };
+    return eagerSums(this.spec, plan, state, batch, numbers);
   }
 
-  /** Nodes that write and read a list of variables as one flat vector. */
-  #addStateNodes(name: string, variables: readonly { spec: TensorSpec; handle: string }[]): void {
-    if (variables.length === 0) return;
-    const graph = this.#graph;
-    const dtype = attribute.type(backend().binding.TF_FLOAT);
-    const specs = variables.map(({ spec }) => spec);
-    const total = specs.reduce((sum, { size }) => sum + size, 0);
-    const pieces = splitVector(graph, `${name}/split`, graph.placeholder(`${name}/value`, this.#float, [total]), specs);
-    const assigned = variables.map(({ handle }, index) =>
-      graph.add(`${name}/assign${index}`, 'AssignVariableOp', [handle, pieces[index] as string], { dtype }),
-    );
-    addDone(graph, `${name}/written`, assigned);
-    const flat = variables.map(({ handle, spec }, index) => {
-      const value = graph.add(`${name}/value${index}`, 'ReadVariableOp', [handle], { dtype });
-      return reshape(graph, `${name}/flat${index}`, value, [spec.size]);
-    });
-    joinVector(graph, `${name}/read`, flat);
-  }
-
-  get #float(): number {
-    return backend().binding.TF_FLOAT;
-  }
-
-  #traceGradients(size: number, training: TrainingSpec): void {
-    const { model, preprocessing } = this.spec;
-    const prefix = `sums${size}`;
-    withTensors((keep) => {
-      const inputs = this.#batchInputs(prefix, size, training, keep);
-      const parameters = this.#variableInputs(this.#parameters, prefix, keep);
-      traceInto(this.#graph, prefix, [...inputs.all, ...parameters], () => [
-        microBatchSums(model, preprocessing, training.terms, tensorsOf(parameters), inputs.batch),
-      ]);
-    });
-  }
-
-  #tracePrediction(size: number): void {
-    const { model, preprocessing } = this.spec;
-    const prefix = `predict${size}`;
-    const { height, width, channels } = model.input;
-    withTensors((keep) => {
-      const shape = [size, height, width, channels];
-      const images = {
-        tensor: keep(tf.zeros(shape)),
-        node: this.#graph.placeholder(`${prefix}/images`, this.#float, shape),
-      };
-      const variables = [...this.#parameters, ...this.#statistics];
-      const state = this.#variableInputs(variables, prefix, keep);
-      const byName = new Map(variables.map(({ spec }, index) => [spec.name, (state[index] as TraceInput).tensor]));
-      traceInto(this.#graph, prefix, [images, ...state], () => [
-        forward(model, byName, preprocess(images.tensor, preprocessing), false).logits,
-      ]);
-    });
-  }
-
-  /** Variables as trace inputs: any tensor of the shape stands for them, a read of the variable in the graph. */
-  #variableInputs(variables: readonly Variable[], prefix: string, keep: Keep): TraceInput[] {
-    const dtype = attribute.type(this.#float);
-    return variables.map(({ spec, handle }) => ({
-      tensor: keep(tf.ones([...spec.shape])),
-      node: this.#graph.add(`${prefix}/read/${spec.name}`, 'ReadVariableOp', [handle], { dtype }),
-    }));
-  }
-
-  #batchInputs(prefix: string, size: number, training: TrainingSpec, keep: Keep) {
-    const graph = this.#graph;
-    const { model } = this.spec;
-    const { height, width, channels } = model.input;
-    const { TF_INT32 } = backend().binding;
-    const input = (name: string, tensor: Tensor, dtype: number): TraceInput => ({
-      tensor: keep(tensor),
-      node: graph.placeholder(`${prefix}/${name}`, dtype, tensor.shape),
-    });
-    const images = input('images', tf.zeros([size, height, width, channels]), this.#float);
-    const labels = input('labels', tf.zeros([size], 'int32'), TF_INT32);
-    const teacher = needsTeacher(training.terms)
-      ? input('teacher', tf.zeros([size, model.classes]), this.#float)
-      : null;
-    const temperature = input('temperature', tf.scalar(1), this.#float);
-    const weights = training.terms.map((_, index) => input(`weight${index}`, tf.scalar(1), this.#float));
-    return {
-      all: [images, labels, temperature, ...weights, ...(teacher === null ? [] : [teacher])],
-      batch: {
-        images: images.tensor,
-        labels: labels.tensor,
-        teacherLogits: teacher?.tensor ?? null,
-        temperature: temperature.tensor,
-        weights: tensorsOf(weights),
-      },
-    };
-  }
-
-  /** The batch as tensors, by the name of the placeholder that takes them. */
-  #feeds(batch: MicroBatch, { terms }: TrainingSpec, temperature: number, keep: Keep): Record<string, Tensor> {
-    const { model } = this.spec;
-    const { height, width, channels } = model.input;
-    const prefix = `sums${batch.count}`;
-    const feeds: Record<string, Tensor> = {
-      [`${prefix}/images`]: keep(tf.tensor4d(batch.images, [batch.count, height, width, channels])),
-      [`${prefix}/labels`]: keep(tf.tensor1d(batch.labels, 'int32')),
-    };
-    const usesTemperature = terms.some(({ type }) => type === 'kl');
-    if (usesTemperature) feeds[`${prefix}/temperature`] = keep(tf.scalar(temperature));
-    for (const [index, { weight }] of terms.entries()) feeds[`${prefix}/weight${index}`] = keep(tf.scalar(weight));
-    if (needsTeacher(terms)) {
-      if (batch.teacherLogits === null) throw new StillhouseError('INTERNAL', 'the micro-batch lacks teacher logits');
-      feeds[`${prefix}/teacher`] = keep(tf.tensor2d(batch.teacherLogits, [batch.count, model.classes]));
+  #load(plan: GradientPlan | null, withSums: boolean): Session {
+    const graph = new StepGraph(this.spec);
+    if (plan !== null) graph.addApply(plan);
+    for (const size of plan !== null && withSums ? plan.training.batchSizes : []) {
+      graph.addSums(plan as GradientPlan, size);
+      graph.addLoneStep(plan as GradientPlan, size);
     }
-    return feeds;
+    for (const size of this.spec.predictBatchSizes) graph.addPrediction(size);
+    return new Session(graph.definition);
   }
 
-  #addApply({ optimizer }: TrainingSpec): void {
-    const graph = this.#graph;
-    const mean = graph.placeholder('apply/mean', this.#float, [this.vectorSize]);
-    const numbersVector = graph.placeholder('apply/numbers', this.#float, [STEP_NUMBERS]);
-    const T = attribute.type(this.#float);
-    const numbers = graph.add('apply/unpack', 'Unpack', [numbersVector], {
-      T,
-      num: attribute.integer(STEP_NUMBERS),
-      axis: attribute.integer(0),
-    });
-    const numberNodes = Array.from({ length: STEP_NUMBERS }, (_, index) => `${numbers}:${index}`);
-    const specs = [...this.spec.model.parameters, ...this.spec.model.statistics];
-    const pieces = splitVector(graph, 'apply/split', mean, specs, TAIL_NUMBERS);
-    const updates = this.#parameters.map(({ spec, handle, slots }, index) =>
-      addUpdate(graph, optimizer, `apply/update/${spec.name}`, {
-        variable: handle,
-        slots,
-        gradient: pieces[index] as string,
-        numbers: numberNodes,
-      }),
-    );
-    const moves = this.#statistics.map(({ spec, handle }, index) =>
-      this.#addMovingAverage(spec, handle, pieces[this.#parameters.length + index] as string),
-    );
-    addDone(graph, 'apply/done', [...updates, ...moves]);
-  }
-
-  /** moving += momentum · (batch − moving). */
-  #addMovingAverage(spec: TensorSpec, handle: string, batch: string): string {
-    const graph = this.#graph;
-    const name = `apply/move/${spec.name}`;
-    const dtype = attribute.type(this.#float);
-    const T = dtype;
-    const old = graph.add(`${name}/old`, 'ReadVariableOp', [handle], { dtype });
-    const difference = graph.add(`${name}/difference`, 'Sub', [batch, old], { T });
-    const momentum = graph.float(`${name}/momentum`, [BATCH_NORM_MOMENTUM], []);
-    const change = graph.add(`${name}/change`, 'Mul', [difference, momentum], { T });
-    return graph.add(name, 'AssignAddVariableOp', [handle, change], { dtype });
-  }
-
-  #verify(training: TrainingSpec): void {
+  /** The compiled step, or, where it cannot be had and need not be, a session that leaves the gradients to eager execution. */
+  #compile(plan: GradientPlan): { session: Session; mode: StepMode } {
     const { model } = this.spec;
     const random = createRandom(hashName(model.architecture.name), model.parameterCount);
-    const parameters = Float32Array.from({ length: model.parameterCount }, () => 0.1 * random.nextNormal());
-    this.write('parameters', parameters);
-    const compiled = (batch: MicroBatch, temperature: number) => this.sums(batch, temperature);
+    const state = { parameters: initialParameters(model, 1), statistics: initialStatistics(model) };
     try {
-      verifySums(this.spec, training, parameters, compiled, random);
+      return { session: this.#loadVerified(plan, state, random), mode: { kind: 'compiled' } };
+    } catch (thrown) {
+      const error = StillhouseError.from(thrown, 'compiling the step');
+      if (plan.training.compile === 'required') throw error;
+      // What eager execution cannot do either is an error of the model or the loss, better told now than at the first step.
+      verifySums(this.spec, plan, state, (batch, numbers) => eagerSums(this.spec, plan, state, batch, numbers), random);
+      return { session: this.#load(plan, false), mode: { kind: 'eager', reason: error.message } };
+    }
+  }
+
+  #loadVerified(plan: GradientPlan, state: ModelState, random: Random): Session {
+    const session = this.#load(plan, true);
+    try {
+      writeState(session, 'parameters', state.parameters);
+      if (state.statistics.length > 0) writeState(session, 'statistics', state.statistics);
+      const compiled = (batch: MicroBatch, numbers: Float32Array) =>
+        compiledSums(session, this.spec, plan, batch, numbers);
+      verifySums(this.spec, plan, state, compiled, random);
+      return session;
     } catch (error) {
-      this.close();
+      session.close();
       throw error;
     }
   }
 }
 
-function tensorsOf(inputs: readonly TraceInput[]): Tensor[] {
-  return inputs.map(({ tensor }) => tensor);
+function writeState(session: Session, name: string, values: Float32Array): void {
+  withTensors((keep) => {
+    const [done] = session.run({ [`${name}/value`]: keep(tf.tensor1d(values)) }, [`${name}/written`]);
+    keep(done as Tensor);
+  });
+}
+
+function compiledSums(
+  session: Session,
+  spec: ProgramSpec,
+  plan: GradientPlan,
+  batch: MicroBatch,
+  numbers: Float32Array,
+): Float32Array {
+  return withTensors((keep) => session.read(batchFeeds(spec, plan, batch, numbers, keep), `sums${batch.count}/all`));
+}
+
+/** A micro-batch as tensors, by the names of the placeholders that take them. */
+function batchFeeds(
+  spec: ProgramSpec,
+  plan: GradientPlan,
+  batch: MicroBatch,
+  numbers: Float32Array,
+  keep: Keep,
+): Record<string, Tensor> {
+  const { teacherLogits, ...inputs } = batchTensors(spec, batch, numbers, plan.training.seed, keep);
+  const feeds = { ...inputs, ...(needsTeacher(plan.training.loss.terms) ? { teacher: teacherLogits as Tensor } : {}) };
+  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [`sums${batch.count}/${name}`, tensor]));
 }

@@ -1,20 +1,34 @@
 /** What a program is compiled from, and what it is fed. */
+import type { ImageShape } from '../data/manifest.ts';
+import type { Precision } from '../engine/precision.ts';
+import type { FineTune } from '../model/freeze.ts';
 import type { ModelSpec } from '../model/parameters.ts';
 import type { Preprocessing } from './batch-gradient.ts';
-import type { LossTerm } from './loss.ts';
-import type { Optimizer } from './optimizer.ts';
+import type { Loss } from './loss.ts';
+import type { Optimizer } from './optimizer-spec.ts';
+
+/** `auto`: a step that cannot be compiled runs eagerly and says so; `required`: it is refused. */
+export type CompileMode = 'auto' | 'required';
 
 export interface TrainingSpec {
-  readonly terms: readonly LossTerm[];
-  readonly temperature: number;
+  readonly loss: Loss;
   readonly optimizer: Optimizer;
   readonly totalSteps: number;
   /** Every micro-batch size that will occur: each is traced at its own shape. */
   readonly batchSizes: readonly number[];
+  /** Which parameters move. */
+  readonly fineTune: FineTune;
+  /** In which forward and backward compute; weights, sums and updates are float32. */
+  readonly precision: Precision;
+  readonly compile: CompileMode;
+  /** Of what is random within a step: dropout. */
+  readonly seed: number;
 }
 
 export interface ProgramSpec {
   readonly model: ModelSpec;
+  /** What images arrive as; absent: as the model's input. Others are scaled to it. */
+  readonly images?: ImageShape;
   readonly preprocessing: Preprocessing;
   /** Null for a program that only predicts. */
   readonly training: TrainingSpec | null;
@@ -22,8 +36,15 @@ export interface ProgramSpec {
   readonly predictBatchSizes: readonly number[];
 }
 
-/** One micro-batch. */
+export function imageShape({ images, model }: ProgramSpec): ImageShape {
+  return images ?? model.input;
+}
+
+/** One micro-batch. Step and lane key what is random in it, so that it computes the same wherever it is computed. */
 export interface MicroBatch {
+  /** 0-based. */
+  readonly step: number;
+  readonly lane: number;
   readonly count: number;
   /** RGB 0..255, [count, height, width, channels]. */
   readonly images: Float32Array;
@@ -32,3 +53,20 @@ export interface MicroBatch {
   /** [count, classes], or null when the loss needs none. */
   readonly teacherLogits: Float32Array | null;
 }
+
+/** Of a step's global batch, before its update. */
+export interface StepMetrics {
+  /** Mean per sample. */
+  readonly loss: number;
+  /** Share of correct answers, 0..1. */
+  readonly accuracy: number;
+}
+
+/** How a program's gradients are computed. */
+export type StepMode =
+  | { readonly kind: 'compiled' }
+  | {
+      readonly kind: 'eager';
+      /** Why it could not be compiled. */
+      readonly reason: string;
+    };

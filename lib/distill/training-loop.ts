@@ -3,10 +3,13 @@
  * one optimizer update. Where averages and teacher logits come from is behind ports.
  */
 import { monotonicMs, unlessAborted } from '../base/clock.ts';
+import { invariant } from '../base/errors.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { epochOrder, laneBatch, stepsPerEpoch } from '../data/lanes.ts';
 import { applyViews } from '../data/views.ts';
-import type { Program } from './compute.ts';
+import { divergence } from './divergence.ts';
+import type { MicroBatch } from './step-spec.ts';
+import type { ImageSource, TrainableModel } from './trainable-model.ts';
 
 /** What makes up every step of a job, whoever computes it. */
 export interface TrainingPlan {
@@ -23,6 +26,15 @@ export interface TrainingPlan {
 
 export function totalSteps(plan: TrainingPlan): number {
   return plan.epochs * stepsPerEpoch(plan.ids.length, plan.lanes, plan.microBatch);
+}
+
+/** The data set's images, augmented as the plan says. */
+export function augmentedImages(dataset: Dataset, { seed, views }: TrainingPlan): ImageSource {
+  return (ids, epoch) => {
+    const images = dataset.readImages(ids);
+    applyViews(images, ids, dataset.image, { seed, epoch, ...views });
+    return images;
+  };
 }
 
 /** The sums of one lane's micro-batch, [vectorSize of the program]. */
@@ -63,13 +75,14 @@ export interface Commit {
 }
 
 export interface TrainingRun {
-  readonly program: Program;
-  readonly dataset: Dataset;
+  readonly program: TrainableModel;
+  readonly images: ImageSource;
   readonly plan: TrainingPlan;
   /** The worker's block of lanes. */
   readonly firstLane: number;
   readonly lanes: number;
-  readonly averager: Averager;
+  /** Null where the plan has one lane, and so nobody to average with. */
+  readonly averager: Averager | null;
   /** Null when the loss needs no teacher. */
   readonly teacher: LogitsSource | null;
   readonly signal: AbortSignal;
@@ -123,7 +136,38 @@ function preparation({ plan, firstLane, lanes, teacher }: TrainingRun): (step: n
 }
 
 async function commitStep(run: TrainingRun, step: number, prepared: readonly LanePreparation[]): Promise<void> {
-  const { program, averager, onCommit, signal } = run;
+  const { averager, onCommit } = run;
+  const ownSamples = prepared.reduce((total, { ids }) => total + ids.length, 0);
+  const outcome =
+    averager === null ? await stepAlone(run, step, prepared) : await stepTogether(run, averager, step, prepared);
+  onCommit({ step, ownSamples, ...outcome });
+}
+
+type StepOutcome = Omit<Commit, 'step' | 'ownSamples'>;
+
+/** The one lane's micro-batch is the global batch: the step stays in the engine. */
+async function stepAlone(
+  run: TrainingRun,
+  step: number,
+  [preparation]: readonly LanePreparation[],
+): Promise<StepOutcome> {
+  invariant(preparation !== undefined && run.plan.lanes === 1, 'a worker without others has the only lane');
+  const waitFrom = monotonicMs();
+  const logits = await unlessAborted(preparation.logits, run.signal);
+  const teacherWaitMs = monotonicMs() - waitFrom;
+  const { loss, accuracy } = await run.program.loneStep(await batchOfLane(run, step, preparation, logits));
+  if (!Number.isFinite(loss)) throw divergence(step);
+  const teacherSamples = logits === null ? 0 : preparation.ids.length;
+  return { loss, accuracy, teacherSamples, teacherWaitMs, averagingWaitMs: 0 };
+}
+
+async function stepTogether(
+  run: TrainingRun,
+  averager: Averager,
+  step: number,
+  prepared: readonly LanePreparation[],
+): Promise<StepOutcome> {
+  const { program, signal } = run;
   let teacherWaitMs = 0;
   let teacherSamples = 0;
   const laneSums: Promise<LaneSums>[] = [];
@@ -132,7 +176,7 @@ async function commitStep(run: TrainingRun, step: number, prepared: readonly Lan
     const logits = await unlessAborted(preparation.logits, signal);
     teacherWaitMs += monotonicMs() - waitFrom;
     if (logits !== null) teacherSamples += preparation.ids.length;
-    const sums = sumsOfLane(run, preparation, logits);
+    const sums = sumsOfLane(run, step, preparation, logits);
     // As above: it surfaces below, after the other lanes' logits have been waited for.
     sums.catch(() => undefined);
     laneSums.push(sums);
@@ -144,19 +188,28 @@ async function commitStep(run: TrainingRun, step: number, prepared: readonly Lan
   const loss = mean.at(-2) as number;
   const accuracy = mean.at(-1) as number;
   await program.apply(mean, step);
-  const ownSamples = prepared.reduce((total, { ids }) => total + ids.length, 0);
-  onCommit({ step, loss, accuracy, ownSamples, teacherSamples, teacherWaitMs, averagingWaitMs });
+  return { loss, accuracy, teacherSamples, teacherWaitMs, averagingWaitMs };
 }
 
 async function sumsOfLane(
-  { program, dataset, plan }: TrainingRun,
-  { lane, ids, epoch }: LanePreparation,
+  run: TrainingRun,
+  step: number,
+  preparation: LanePreparation,
   teacherLogits: Float32Array | null,
 ): Promise<LaneSums> {
+  const { lane, ids } = preparation;
+  const { program } = run;
   if (ids.length === 0) return { lane, samples: 0, values: new Float32Array(program.vectorSize) };
-  const images = dataset.readImages(ids);
-  applyViews(images, ids, dataset.image, { seed: plan.seed, epoch, ...plan.views });
-  const labels = Int32Array.from(ids, plan.labelOf);
-  const values = await program.sums({ count: ids.length, images, labels, teacherLogits });
+  const values = await program.sums(await batchOfLane(run, step, preparation, teacherLogits));
   return { lane, samples: ids.length, values };
+}
+
+async function batchOfLane(
+  { images, plan }: TrainingRun,
+  step: number,
+  { lane, ids, epoch }: LanePreparation,
+  teacherLogits: Float32Array | null,
+): Promise<MicroBatch> {
+  const labels = Int32Array.from(ids, plan.labelOf);
+  return { step, lane, count: ids.length, images: await images(ids, epoch), labels, teacherLogits };
 }

@@ -1,20 +1,65 @@
 /**
  * What TensorFlow reads from the process's environment when its library is loaded. There is no other way to set these, and
- * a worker thread's copy of the environment does not reach the library: call this on the main thread before any compute
- * thread is started.
+ * a worker thread's copy of the environment does not reach the library: call `configureEngine` on the main thread before
+ * any compute thread is started.
  */
+import { StillhouseError } from '../base/errors.ts';
+import { availableCores } from '../base/machine.ts';
+import type { Settings } from '../base/settings.ts';
+import { parseDevice, visibleDevices } from './devices.ts';
+
 export interface EngineSettings {
   /** Threads that one operation may use; part of what makes two workers compute bit-identically. */
   readonly intraOpThreads: number;
   /** Operations that may run at the same time. */
   readonly interOpThreads: number;
+  /** `auto` (a GPU where there is one), `cpu`, `gpu` or `gpu:<number>`; default `auto`. */
+  readonly device?: string;
+  /** Take the GPU's memory as it is needed, or all of it at once; default `grow`. */
+  readonly gpuMemory?: 'grow' | 'all';
 }
 
-export function configureEngine(settings: EngineSettings): void {
-  process.env.TF_NUM_INTRAOP_THREADS = String(settings.intraOpThreads);
-  process.env.TF_NUM_INTEROP_THREADS = String(settings.interOpThreads);
+/**
+ * The engine's settings of a process: `STILLHOUSE_THREADS`, `STILLHOUSE_INTER_OP_THREADS`, `STILLHOUSE_DEVICE`,
+ * `STILLHOUSE_GPU_MEMORY`. A process that is told nothing takes all processors that it may use.
+ *
+ * @throws INVALID_ARGUMENT, naming the variable
+ */
+export function engineSettings(settings: Settings): EngineSettings {
+  const cores = availableCores();
+  const range = { min: 1, max: 4 * cores };
+  const device = settings.text('STILLHOUSE_DEVICE', 'auto');
+  if (parseDevice(device) === undefined) {
+    const message = `the environment variable STILLHOUSE_DEVICE is "${device}", expected auto, cpu, gpu or gpu:<number>`;
+    throw new StillhouseError('INVALID_ARGUMENT', message, { field: 'STILLHOUSE_DEVICE' });
+  }
+  return {
+    intraOpThreads: settings.integer('STILLHOUSE_THREADS', cores, range),
+    interOpThreads: settings.integer('STILLHOUSE_INTER_OP_THREADS', 1, range),
+    device,
+    gpuMemory: settings.oneOf('STILLHOUSE_GPU_MEMORY', 'grow', ['grow', 'all']),
+  };
+}
+
+/** @throws INVALID_ARGUMENT for a GPU that `CUDA_VISIBLE_DEVICES` does not have */
+export function configureEngine({
+  intraOpThreads,
+  interOpThreads,
+  device = 'auto',
+  gpuMemory = 'grow',
+}: EngineSettings): void {
+  const { env } = process;
+  env.TF_NUM_INTRAOP_THREADS = String(intraOpThreads);
+  env.TF_NUM_INTEROP_THREADS = String(interOpThreads);
   // oneDNN and Eigen size their own pools by OpenMP's variable where they are built with it.
-  process.env.OMP_NUM_THREADS = String(settings.intraOpThreads);
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
-  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
+  env.OMP_NUM_THREADS = String(intraOpThreads);
+  env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  // By it the compute thread, which has a copy of the environment, refuses to go on without a GPU that was asked for.
+  env.STILLHOUSE_DEVICE = device;
+  env.CUDA_VISIBLE_DEVICES = visibleDevices(device, env.CUDA_VISIBLE_DEVICES);
+  // GPUs by their place on the bus, as nvidia-smi numbers them, and not the fastest first.
+  env.CUDA_DEVICE_ORDER ??= 'PCI_BUS_ID';
+  env.TF_FORCE_GPU_ALLOW_GROWTH = String(gpuMemory === 'grow');
+  // Without it NVIDIA's libraries round 32-bit factors to 10 bits of mantissa. Whoever wants that asks for mixed precision.
+  env.NVIDIA_TF32_OVERRIDE ??= '0';
 }

@@ -2,13 +2,27 @@
 import { readFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
 import { sha256 } from '../base/digest.ts';
+import { deviceInUse } from './devices.ts';
 import { backend } from './tf.ts';
 
+/** Variables by which TensorFlow and NVIDIA's libraries choose other kernels, and what they are unless a user sets them. */
+const NUMERIC_VARIABLES = {
+  TF_ENABLE_ONEDNN_OPTS: undefined,
+  TF_DETERMINISTIC_OPS: undefined,
+  NVIDIA_TF32_OVERRIDE: '0',
+} as const;
+
+/** @throws FAILED_PRECONDITION when a GPU was asked for and there is none */
 export function engineFingerprint(): string {
   const { binding } = backend();
-  const device = binding.isUsingGpuDevice() ? 'gpu' : 'cpu';
+  const device = deviceInUse(binding.isUsingGpuDevice(), process.env);
   const threads = process.env.TF_NUM_INTRAOP_THREADS ?? 'default';
-  return `tensorflow-${binding.TF_Version}/${device}/${arch()}-${instructionSet()}/threads-${threads}`;
+  const special = Object.entries(NUMERIC_VARIABLES).flatMap(([name, usual]) => {
+    const value = process.env[name];
+    return value === undefined || value === usual ? [] : [`/${name}=${value}`];
+  });
+  const processor = `${arch()}-${instructionSet()}`;
+  return `tensorflow-${binding.TF_Version}/${device}/${processor}/threads-${threads}${special.join('')}`;
 }
 
 /** A short digest of the processor's instruction set, by which oneDNN and Eigen choose their kernels. */

@@ -54,6 +54,17 @@ export const attribute = {
     (value: number): Attribute =>
     (message) =>
       message.setI(value),
+  float:
+    (value: number): Attribute =>
+    (message) =>
+      message.setF(value),
+  integers:
+    (values: readonly number[]): Attribute =>
+    (message) => {
+      const list = new messages.AttrValue.ListValue();
+      list.setIList(values);
+      message.setList(list);
+    },
   boolean:
     (value: boolean): Attribute =>
     (message) =>
@@ -93,6 +104,35 @@ function listMessage(op: OpAttribute, values: readonly number[]): unknown {
   else if (op.type === types.TF_ATTR_TYPE) list.setTypeList(values);
   else throw new StillhouseError('INTERNAL', `list attribute ${op.name} has a type that graphs are not written with`);
   return list;
+}
+
+/** A node that a signature names; -1 stands for any size. */
+export interface SignaturePort {
+  readonly name: string;
+  readonly dtype: number;
+  readonly shape: readonly number[];
+}
+
+export interface Signature {
+  readonly inputs: readonly SignaturePort[];
+  readonly outputs: readonly SignaturePort[];
+}
+
+function signatureMessage({ inputs, outputs }: Signature): unknown {
+  const message = new messages.SignatureDef();
+  message.setMethodName('tensorflow/serving/predict');
+  const add = (map: Map<string, unknown>, ports: readonly SignaturePort[]) => {
+    for (const { name, dtype, shape } of ports) {
+      const info = new messages.TensorInfo();
+      info.setName(`${name}:0`);
+      info.setDtype(dtype);
+      info.setTensorShape(shapeMessage(shape));
+      map.set(name, info);
+    }
+  };
+  add(message.getInputsMap(), inputs);
+  add(message.getOutputsMap(), outputs);
+  return message;
 }
 
 /** A graph under construction. Node names are unique; an input is `name` or `name:output`, a control input `^name`. */
@@ -146,8 +186,11 @@ export class GraphDefinition {
     });
   }
 
-  /** The graph as the bytes of a `saved_model.pb` with the tag `serve`. */
-  toSavedModel(): Uint8Array {
+  /**
+   * The graph as the bytes of a `saved_model.pb` with the tag `serve`.
+   * @param signature what servers call: `serving_default`
+   */
+  toSavedModel(signature?: Signature): Uint8Array {
     const graph = new messages.GraphDef();
     graph.setNodeList(this.#nodes);
     const versions = new messages.VersionDef();
@@ -158,6 +201,7 @@ export class GraphDefinition {
     const meta = new messages.MetaGraphDef();
     meta.setMetaInfoDef(info);
     meta.setGraphDef(graph);
+    if (signature !== undefined) meta.getSignatureDefMap().set('serving_default', signatureMessage(signature));
     const model = new messages.SavedModel();
     model.setSavedModelSchemaVersion(1);
     model.setMetaGraphsList([meta]);

@@ -1,33 +1,35 @@
 /**
  * Operations for which TensorFlow has one kernel and tfjs several, with their gradients. They trace like everything else.
  */
+import { attributeOf, channelsLast, floatType } from './op-attributes.ts';
 import { type Binding, backend, type OpAttribute, type Tensor, tf } from './tf.ts';
 
-const attributeOf = (name: string, type: number, value: unknown): OpAttribute => ({ name, type, value });
-
-function floatType(binding: Binding): OpAttribute {
-  return attributeOf('T', binding.TF_ATTR_TYPE, binding.TF_FLOAT);
+function activation(op: string): (x: Tensor) => Tensor {
+  return tf.customGrad((...args: unknown[]) => {
+    const [x, save] = args as [Tensor, (saved: Tensor[]) => void];
+    const engine = backend();
+    const types = [floatType(engine.binding)];
+    const y = engine.executeSingleOutput(op, types, [x]);
+    save([y]);
+    return {
+      value: y,
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        backend().executeSingleOutput(`${op}Grad`, types, [dy, saved[0] as Tensor]),
+    };
+  }) as (x: Tensor) => Tensor;
 }
 
 /** max(x, 0) with the kernel ReluGrad. */
-export const relu: (x: Tensor) => Tensor = tf.customGrad((...args: unknown[]) => {
-  const [x, save] = args as [Tensor, (saved: Tensor[]) => void];
-  const engine = backend();
-  const types = [floatType(engine.binding)];
-  const y = engine.executeSingleOutput('Relu', types, [x]);
-  save([y]);
-  return {
-    value: y,
-    gradFunc: (dy: Tensor, saved: Tensor[]) =>
-      backend().executeSingleOutput('ReluGrad', types, [dy, saved[0] as Tensor]),
-  };
-}) as (x: Tensor) => Tensor;
+export const relu = activation('Relu');
+
+/** min(max(x, 0), 6) with the kernel Relu6Grad. */
+export const relu6 = activation('Relu6');
 
 /** x + bias over the last axis, with the kernels BiasAdd and BiasAddGrad. */
 export const biasAdd: (x: Tensor, bias: Tensor) => Tensor = tf.customGrad((...args: unknown[]) => {
   const [x, bias] = args as [Tensor, Tensor];
   const engine = backend();
-  const attributes = [floatType(engine.binding), attributeOf('data_format', engine.binding.TF_ATTR_STRING, 'NHWC')];
+  const attributes = [floatType(engine.binding), channelsLast(engine.binding)];
   return {
     value: engine.executeSingleOutput('BiasAdd', attributes, [x, bias]),
     gradFunc: (dy: Tensor) => [dy, backend().executeSingleOutput('BiasAddGrad', attributes, [dy])],
@@ -48,7 +50,7 @@ function batchNormAttributes(binding: Binding, epsilon: number, training: boolea
     attributeOf('U', binding.TF_ATTR_TYPE, binding.TF_FLOAT),
     attributeOf('epsilon', binding.TF_ATTR_FLOAT, epsilon),
     attributeOf('is_training', binding.TF_ATTR_BOOL, training),
-    attributeOf('data_format', binding.TF_ATTR_STRING, 'NHWC'),
+    channelsLast(binding),
   ];
 }
 
@@ -93,7 +95,10 @@ export function batchNormTraining(x: Tensor, scale: Tensor, offset: Tensor, epsi
   return { y, mean, variance };
 }
 
-/** Batch normalisation over given statistics, as a served model does it. */
+/**
+ * Batch normalisation over given statistics, as a served model and a frozen layer do it. The gradient flows to x, scale and
+ * offset.
+ */
 export function batchNormInference(
   x: Tensor,
   scale: Tensor,
@@ -102,10 +107,23 @@ export function batchNormInference(
   variance: Tensor,
   epsilon: number,
 ): Tensor {
-  const engine = backend();
-  const attributes = batchNormAttributes(engine.binding, epsilon, false);
-  const outputs = engine.executeMultipleOutputs('FusedBatchNormV3', attributes, [x, scale, offset, mean, variance], 6);
-  return outputs[0] as Tensor;
+  const attributes = batchNormAttributes(backend().binding, epsilon, false);
+  const normalise = tf.customGrad((...args: unknown[]) => {
+    const [input, gamma, beta, save] = args as [Tensor, Tensor, Tensor, (saved: Tensor[]) => void];
+    const inputs = [input, gamma, beta, mean, variance];
+    const [y, , , , , reserve3] = backend().executeMultipleOutputs('FusedBatchNormV3', attributes, inputs, 6);
+    save([input, gamma, reserve3 as Tensor]);
+    return {
+      value: y as Tensor,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [image, factor, reserve] = saved as [Tensor, Tensor, Tensor];
+        return backend()
+          .executeMultipleOutputs('FusedBatchNormGradV3', attributes, [dy, image, factor, mean, variance, reserve], 5)
+          .slice(0, 3);
+      },
+    };
+  }) as (x: Tensor, scale: Tensor, offset: Tensor) => Tensor;
+  return normalise(x, scale, offset);
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The one place that imports TensorFlow; everything else takes `tf` from here. */
+import './resident-library.ts';
 import tf from '@tensorflow/tfjs-node-gpu';
 import type { NodeJSKernelBackend } from '@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js';
 

@@ -5,8 +5,18 @@
  */
 import { bytesOf } from '../base/digest.ts';
 import { StillhouseError } from '../base/errors.ts';
-import { attribute, attributeFromOp, type GraphDefinition } from './graph-definition.ts';
-import { type Binding, backend, dtypeOf, handleOf, type OpAttribute, type Tensor, tf } from './tf.ts';
+import { type Attribute, attribute, attributeFromOp, type GraphDefinition } from './graph-definition.ts';
+import { type GraphValue, type Precision, PrecisionRule } from './precision.ts';
+import {
+  type Binding,
+  backend,
+  dtypeOf,
+  handleOf,
+  type OpAttribute,
+  type Tensor,
+  type TensorHandle,
+  tf,
+} from './tf.ts';
 
 /** A tensor that the traced function is called with, and the node that stands for it in the graph. */
 export interface TraceInput {
@@ -16,7 +26,8 @@ export interface TraceInput {
 
 /**
  * Runs `compute` and adds its operations to `graph` under `prefix/`.
- * @returns one node name (`name:output`) per tensor that `compute` answered.
+ * @param precision in which the graph computes; the execution that is traced is float32 in any case
+ * @returns one node name per tensor that `compute` answered.
  * @throws FAILED_PRECONDITION when `compute` reads a tensor's value or uses a tensor from outside that is no input.
  */
 export function traceInto(
@@ -24,20 +35,16 @@ export function traceInto(
   prefix: string,
   inputs: readonly TraceInput[],
   compute: () => readonly Tensor[],
+  precision: Precision = 'float32',
 ): string[] {
   const engine = backend();
   const real = engine.binding;
-  const sources = new Map<number, string>();
-  for (const input of inputs) sources.set(handleOf(input.tensor), input.node);
-  engine.binding = recordingBinding(real, graph, prefix, sources);
+  const recorder = new Recorder(real, graph, prefix, precision);
+  for (const { tensor, node } of inputs) recorder.bind(handleOf(tensor), { dtype: dtypeOf(tensor), full: node });
+  engine.binding = recorder.binding();
   try {
     return tf.engine().tidy(() => {
-      const outputs = compute();
-      const names = outputs.map((tensor, index) => {
-        const source = sources.get(handleOf(tensor));
-        if (source === undefined) throw unboundTensor(prefix);
-        return graph.add(`${prefix}/out${index}`, 'Identity', [source], { T: attribute.type(dtypeOf(tensor)) });
-      });
+      const names = compute().map((tensor, index) => recorder.output(tensor, index));
       // tidy() wants tensors or nothing back; the names leave through the array.
       return names as unknown as tf.TensorContainer;
     }) as unknown as string[];
@@ -46,55 +53,101 @@ export function traceInto(
   }
 }
 
-function unboundTensor(prefix: string): StillhouseError {
-  return new StillhouseError(
-    'FAILED_PRECONDITION',
-    `cannot compile ${prefix}: it uses a tensor that is neither one of its inputs nor computed from them`,
-  );
-}
+/** Type attributes that tfjs-node leaves to eager execution to find out: name and the input that has the type. */
+const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  ExpandDims: { T: 0, Tdim: 1 },
+  Where: { T: 0 },
+};
 
-/** The binding, with the calls that create or compute tensors written down as they happen. */
-function recordingBinding(
-  real: Binding,
-  graph: GraphDefinition,
-  prefix: string,
-  sources: Map<number, string>,
-): Binding {
-  const recording = Object.create(real) as Binding;
-  const override = (name: keyof Binding, value: unknown) => Object.defineProperty(recording, name, { value });
-  let count = 0;
-  override('createTensor', (shape: readonly number[], dtype: number, values: ArrayLike<number>) => {
-    const id = real.createTensor(shape, dtype, values);
-    sources.set(
-      id,
-      graph.add(`${prefix}/const${count++}`, 'Const', [], {
-        dtype: attribute.type(dtype),
-        value: attribute.tensor(dtype, shape, constantBytes(real, dtype, values)),
-      }),
-    );
-    return id;
-  });
-  override('executeOp', (op: string, attributes: OpAttribute[], inputIds: number[], outputs: number) => {
-    const handles = real.executeOp(op, attributes, inputIds, outputs);
-    const nodeInputs = inputIds.map((id) => {
-      const source = sources.get(id);
-      if (source === undefined) throw unboundTensor(prefix);
-      return source;
+/** Writes operations down while they are executed. */
+class Recorder {
+  readonly #real: Binding;
+  readonly #graph: GraphDefinition;
+  readonly #prefix: string;
+  readonly #rule: PrecisionRule;
+  readonly #values = new Map<number, GraphValue>();
+  #count = 0;
+
+  constructor(real: Binding, graph: GraphDefinition, prefix: string, precision: Precision) {
+    this.#real = real;
+    this.#graph = graph;
+    this.#prefix = prefix;
+    this.#rule = new PrecisionRule(graph, precision);
+  }
+
+  /** From now on the value stands for the tensor with this handle. */
+  bind(handle: number, value: GraphValue): void {
+    this.#values.set(handle, value);
+  }
+
+  /** The real binding, with the calls that create, compute or read tensors replaced. */
+  binding(): Binding {
+    const recording = Object.create(this.#real) as Binding;
+    const override = (name: keyof Binding, value: unknown) => Object.defineProperty(recording, name, { value });
+    override('createTensor', this.#createTensor.bind(this));
+    override('executeOp', this.#executeOp.bind(this));
+    override('tensorDataSync', () => {
+      throw this.#refusal("reads a tensor's value in JavaScript, which a graph would repeat unchanged");
     });
-    const nodeAttributes = attributes
-      .filter(({ value }) => value !== undefined && value !== null)
-      .map((attr) => [attr.name, attributeFromOp(attr)] as const);
-    const name = graph.add(`${prefix}/${op}${count++}`, op, nodeInputs, Object.fromEntries(nodeAttributes));
-    for (const [index, handle] of handles.entries()) sources.set(handle.id, index === 0 ? name : `${name}:${index}`);
+    return recording;
+  }
+
+  /** Adds the function's output number `index`. */
+  output(tensor: Tensor, index: number): string {
+    const input = this.#rule.full(this.#valueOf(handleOf(tensor)));
+    return this.#graph.add(`${this.#prefix}/out${index}`, 'Identity', [input], { T: attribute.type(dtypeOf(tensor)) });
+  }
+
+  #createTensor(shape: readonly number[], dtype: number, values: ArrayLike<number>): number {
+    const id = this.#real.createTensor(shape, dtype, values);
+    const full = this.#add('const', 'Const', [], {
+      dtype: attribute.type(dtype),
+      value: attribute.tensor(dtype, shape, constantBytes(this.#real, dtype, values)),
+    });
+    this.bind(id, { dtype, full });
+    return id;
+  }
+
+  #executeOp(op: string, attributes: OpAttribute[], inputIds: number[], outputs: number): TensorHandle[] {
+    const handles = this.#real.executeOp(op, attributes, inputIds, outputs);
+    const inputs = inputIds.map((id) => this.#valueOf(id));
+    const plan = this.#rule.plan(op, inputs);
+    const name = this.#add(op, op, plan.inputs, this.#attributesOf(op, attributes, inputs, plan.dtype));
+    for (const [index, { id, dtype }] of handles.entries()) {
+      const node = index === 0 ? name : `${name}:${index}`;
+      this.bind(id, plan.isLow(index) ? { dtype, low: node } : { dtype, full: node });
+    }
     return handles;
-  });
-  override('tensorDataSync', () => {
-    throw new StillhouseError(
-      'FAILED_PRECONDITION',
-      `cannot compile ${prefix}: it reads a tensor's value in JavaScript, which a graph would repeat unchanged`,
+  }
+
+  #attributesOf(
+    op: string,
+    attributes: readonly OpAttribute[],
+    inputs: readonly GraphValue[],
+    dtype: number | undefined,
+  ): Record<string, Attribute> {
+    const given = attributes.filter(({ value }) => value !== undefined && value !== null);
+    const inferred = Object.entries(INFERRED_TYPES[op] ?? {}).map(
+      ([name, input]) => [name, attribute.type((inputs[input] as GraphValue).dtype)] as const,
     );
-  });
-  return recording;
+    const all = [...inferred, ...given.map((attr) => [attr.name, attributeFromOp(attr)] as const)];
+    if (dtype !== undefined) all.push(['T', attribute.type(dtype)]);
+    return Object.fromEntries(all);
+  }
+
+  #valueOf(handle: number): GraphValue {
+    const value = this.#values.get(handle);
+    if (value !== undefined) return value;
+    throw this.#refusal('uses a tensor that is neither one of its inputs nor computed from them');
+  }
+
+  #refusal(problem: string): StillhouseError {
+    return new StillhouseError('FAILED_PRECONDITION', `cannot compile ${this.#prefix}: it ${problem}`);
+  }
+
+  #add(name: string, op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>>): string {
+    return this.#graph.add(`${this.#prefix}/${name}${this.#count++}`, op, inputs, attributes);
+  }
 }
 
 /** A constant's values as TensorFlow stores them; tfjs hands over int64 as pairs of 32-bit words and bools as numbers. */

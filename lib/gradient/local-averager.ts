@@ -1,5 +1,5 @@
 /** Averaging without others: one worker holds all lanes. The same tree and the same division as among many. */
-import { StillhouseError } from '../base/errors.ts';
+import { divergence } from '../distill/divergence.ts';
 import type { Averager } from '../distill/training-loop.ts';
 import { Round } from './round.ts';
 
@@ -14,12 +14,4 @@ export function localAverager(lanes: number, vectorSize: number): Averager {
       return Promise.reject(divergence(step));
     },
   };
-}
-
-/** What a training ends with whose averaged vector is not finite. */
-export function divergence(step: number): StillhouseError {
-  return new StillhouseError('ABORTED', `training diverged at step ${step}: the averaged gradients are not finite`, {
-    field: 'train.optimizer.learningRate',
-    hint: 'lower the learning rate or warm it up',
-  });
 }

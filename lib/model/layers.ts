@@ -3,20 +3,39 @@
  * Images are [batch, height, width, channels] throughout.
  */
 
+/**
+ * Zeros on each side, PyTorch's meaning, symmetric at every stride; or TensorFlow's `same`: the output has
+ * ceil(input / stride) places, and an odd zero goes to the end.
+ */
+export type Padding = number | 'same';
+
 export interface Conv2dLayer {
   readonly kind: 'conv2d';
   readonly name: string;
   readonly filters: number;
   readonly kernel: number;
   readonly stride?: number;
-  /** Zeros on each side; PyTorch's meaning, symmetric at every stride. */
-  readonly padding: number;
+  readonly padding: Padding;
+  readonly bias: boolean;
+}
+
+/** One filter per channel. */
+export interface DepthwiseConv2dLayer {
+  readonly kind: 'depthwise-conv2d';
+  readonly name: string;
+  readonly kernel: number;
+  readonly stride?: number;
+  readonly padding: Padding;
   readonly bias: boolean;
 }
 
 export interface BatchNormLayer {
   readonly kind: 'batch-norm';
   readonly name: string;
+  /** Default `BATCH_NORM_EPSILON`. */
+  readonly epsilon?: number;
+  /** Share of the newest batch in the moving statistics; default `BATCH_NORM_MOMENTUM`. */
+  readonly momentum?: number;
 }
 
 export interface LinearLayer {
@@ -26,20 +45,47 @@ export interface LinearLayer {
   readonly features: number | 'classes';
 }
 
-/** relu(main(x) + shortcut(x)); an empty shortcut is the identity. */
+export interface PoolLayer {
+  readonly kind: 'max-pool' | 'average-pool';
+  readonly size: number;
+  readonly stride: number;
+  /** Default 0; on each side. A padded place never wins a maximum, and counts as a zero in an average (PyTorch's default). */
+  readonly padding?: number;
+}
+
+/** Zeroes activations with probability `rate` while training, and scales the others by 1/(1 - rate). */
+export interface DropoutLayer {
+  readonly kind: 'dropout';
+  readonly rate: number;
+}
+
+/** activation(main(x) + shortcut(x)); an empty shortcut is the identity. */
 export interface ResidualLayer {
   readonly kind: 'residual';
   readonly main: readonly Layer[];
   readonly shortcut: readonly Layer[];
+  /** Default `relu`. */
+  readonly activation?: 'relu' | 'none';
+}
+
+/** Layers that are frozen or fine-tuned together. Computes nothing of its own. */
+export interface BlockLayer {
+  readonly kind: 'block';
+  readonly name: string;
+  readonly layers: readonly Layer[];
 }
 
 export type Layer =
   | Conv2dLayer
+  | DepthwiseConv2dLayer
   | BatchNormLayer
   | LinearLayer
+  | PoolLayer
+  | DropoutLayer
   | ResidualLayer
+  | BlockLayer
   | { readonly kind: 'relu' }
-  | { readonly kind: 'max-pool'; readonly size: number; readonly stride: number }
+  | { readonly kind: 'relu6' }
   | { readonly kind: 'global-average-pool' }
   | { readonly kind: 'flatten' };
 

@@ -2,21 +2,49 @@
 import { z } from 'zod';
 import { StillhouseError } from '../base/errors.ts';
 import { decodeUtf8, digestSchema, parseJsonDocument } from '../data/json-document.ts';
+import type { LayerList } from './architecture-choice.ts';
+
+/** A model that a job has trained. */
+export interface TrainedLineage {
+  readonly arm: 'teacher' | 'distil' | 'control';
+  /** The job's id. */
+  readonly job: string;
+  /** Digest of the job file with all defaults filled in. */
+  readonly jobSpecDigest: string;
+  /** Digest of the data set. */
+  readonly dataset: string;
+  /** Digest of the teacher's artefact; null where there was no teacher. */
+  readonly teacher: string | null;
+}
+
+/** A model whose weights came from elsewhere. */
+export interface ImportedLineage {
+  readonly arm: 'imported';
+  readonly source: {
+    /** The file's name, without its folder. */
+    readonly file: string;
+    /** Of the file, as it was. */
+    readonly digest: string;
+  };
+}
 
 export interface ModelManifest {
   readonly formatVersion: 1;
-  /** `<job name>/<student name>`. */
+  /** `<job name>/<student name>`, or what an imported model was called. */
   readonly name: string;
   /** A name in the zoo, and what it was built with. */
   readonly architecture: {
     readonly name: string;
+    /** `dropout`: the changed rate; `inputSize`: height and width to which images are scaled before the network. */
     readonly parameters?: Readonly<Record<string, string | number | boolean>>;
+    /** The layers, where the zoo does not have them. */
+    readonly definition?: LayerList;
   };
   /** In the order of the model's outputs. */
   readonly classNames: readonly string[];
   /** For every output, its index in `parentClassNames`. */
   readonly classIds: readonly number[];
-  /** All classes of the data set. */
+  /** All classes of the data set; of an imported model its own. */
   readonly parentClassNames: readonly string[];
   /** One image; pixels are RGB 0..255 before preprocessing. */
   readonly input: { readonly height: number; readonly width: number; readonly channels: number };
@@ -29,17 +57,7 @@ export interface ModelManifest {
   readonly calibration: null;
   /** What was measured, e.g. `testAccuracy`. */
   readonly metrics?: Readonly<Record<string, number>>;
-  readonly lineage: {
-    /** The job's id. */
-    readonly job: string;
-    /** Digest of the job file with all defaults filled in. */
-    readonly jobSpecDigest: string;
-    /** Digest of the data set. */
-    readonly dataset: string;
-    /** Digest of the teacher's artefact; null where there was no teacher. */
-    readonly teacher: string | null;
-    readonly arm: 'teacher' | 'distil' | 'control';
-  };
+  readonly lineage: TrainedLineage | ImportedLineage;
   readonly weights: {
     /** In the artefact's folder. */
     readonly file: 'weights.safetensors';
@@ -57,6 +75,7 @@ const schema: z.ZodType<ModelManifest> = z.strictObject({
   architecture: z.strictObject({
     name: z.string().min(1),
     parameters: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).exactOptional(),
+    definition: z.looseObject({ name: z.string().min(1), layers: z.array(z.unknown()) }).exactOptional(),
   }),
   classNames,
   classIds: z.array(z.int().min(0)).min(1),
@@ -69,13 +88,19 @@ const schema: z.ZodType<ModelManifest> = z.strictObject({
   }),
   calibration: z.null(),
   metrics: z.record(z.string(), z.number()).exactOptional(),
-  lineage: z.strictObject({
-    job: z.string(),
-    jobSpecDigest: digestSchema,
-    dataset: digestSchema,
-    teacher: digestSchema.nullable(),
-    arm: z.enum(['teacher', 'distil', 'control']),
-  }),
+  lineage: z.discriminatedUnion('arm', [
+    z.strictObject({
+      arm: z.enum(['teacher', 'distil', 'control']),
+      job: z.string(),
+      jobSpecDigest: digestSchema,
+      dataset: digestSchema,
+      teacher: digestSchema.nullable(),
+    }),
+    z.strictObject({
+      arm: z.literal('imported'),
+      source: z.strictObject({ file: z.string().min(1), digest: digestSchema }),
+    }),
+  ]),
   weights: z.strictObject({ file: z.literal('weights.safetensors'), digest: digestSchema, parameters: z.int().min(0) }),
 });
 
@@ -109,5 +134,7 @@ function checkRelations(manifest: ModelManifest, where: string): void {
   );
   expect(preprocessing.mean.length === input.channels, 'preprocessing.mean', perChannel);
   expect(preprocessing.std.length === input.channels, 'preprocessing.std', perChannel);
-  expect(lineage.arm === 'distil' || lineage.teacher === null, 'lineage.teacher', `null for the arm ${lineage.arm}`);
+  if (lineage.arm === 'teacher' || lineage.arm === 'control') {
+    expect(lineage.teacher === null, 'lineage.teacher', `null for the arm ${lineage.arm}`);
+  }
 }

@@ -3,32 +3,39 @@
  * convolution kernels are [height, width, in, out] and linear weights [in, out], as TensorFlow computes; artefacts hold
  * PyTorch's layout. All trainable tensors in order, one after the other, are the model's flat parameter vector.
  */
-import { invariant, StillhouseError } from '../base/errors.ts';
+import { StillhouseError } from '../base/errors.ts';
 import { createRandom, hashName, type Random } from '../base/random.ts';
 import type { ImageShape } from '../data/manifest.ts';
+import {
+  type Flow,
+  flowAfter,
+  type LayerTensor,
+  misfit as layerMisfit,
+  type PlainLayer,
+  parametersOf,
+  sizeOfShape,
+  statisticsOf,
+} from './layer-shapes.ts';
 import type { Architecture, Layer } from './layers.ts';
-import type { NamedTensors } from './safetensors.ts';
+import type { NamedTensor, NamedTensors } from './safetensors.ts';
+import { fromPytorch, pytorchShape, toPytorch } from './tensor-layout.ts';
 
-/** How a tensor's memory order relates to PyTorch's. */
-export type Layout =
-  | { readonly kind: 'vector' }
-  /** Memory [h, w, in, out], PyTorch [out, in, h, w]. */
-  | { readonly kind: 'conv2d' }
-  /** Memory [in, out], PyTorch [out, in]; after `flatten`, rows are in (h, w, c) order here and (c, h, w) there. */
-  | { readonly kind: 'linear'; readonly flattened: ImageShape | null };
-
-export interface TensorSpec {
-  readonly name: string;
-  readonly shape: readonly number[];
+export interface TensorSpec extends LayerTensor {
   readonly size: number;
-  readonly layout: Layout;
-  readonly role: 'weight' | 'bias' | 'scale' | 'offset' | 'running-mean' | 'running-variance';
+  /** The layer's name. */
+  readonly layer: string;
+  /** 0 for the stem, 1..n for the blocks in order, n + 1 for the head. */
+  readonly depth: number;
+  /** Of a moving statistic: share of the newest batch. */
+  readonly momentum?: number;
 }
 
 export interface ModelSpec {
   readonly architecture: Architecture;
   readonly input: ImageShape;
   readonly classes: number;
+  /** How many blocks there are between stem and head. */
+  readonly blocks: number;
   readonly parameters: readonly TensorSpec[];
   readonly parameterCount: number;
   /** Moving statistics of batch norm, in the order mean, variance per layer. */
@@ -36,42 +43,51 @@ export interface ModelSpec {
   readonly statisticCount: number;
 }
 
-/** What flows between two layers: an image, or a vector (`flattened` when it was one). */
-interface Flow {
-  readonly shape: ImageShape;
-  readonly isVector: boolean;
-  readonly flattened: ImageShape | null;
-}
-
 /**
  * Walks the layers and derives every tensor.
- * @throws INVALID_ARGUMENT when the layers do not fit each other or the input.
+ * @throws INVALID_ARGUMENT naming the layer when the layers do not fit each other or the input.
  */
 export function describeModel(architecture: Architecture, input: ImageShape, classes: number): ModelSpec {
   const parameters: TensorSpec[] = [];
   const statistics: TensorSpec[] = [];
-  const walk = (layers: readonly Layer[], start: Flow): Flow =>
-    layers.reduce((flow, layer) => describeLayer(layer, flow), start);
-  const describeLayer = (layer: Layer, flow: Flow): Flow => {
-    if (layer.kind === 'residual') {
-      const main = walk(layer.main, flow);
-      const shortcut = walk(layer.shortcut, flow);
-      invariant(JSON.stringify(main) === JSON.stringify(shortcut), 'both branches of a residual have one shape');
-      return main;
-    }
-    parameters.push(...parametersOf(layer, flow, classes));
-    statistics.push(...statisticsOf(layer, flow));
-    return flowAfter(layer, flow, classes, architecture.name);
+  const names = new Set<string>();
+  const claim = (name: string, place: string) => {
+    if (names.has(name)) throw layerMisfit(place, 'has a name that another layer has', 'give every layer its own name');
+    names.add(name);
   };
-  const end = walk(architecture.layers, { shape: input, isVector: false, flattened: null });
-  if (!end.isVector || end.shape.channels !== classes) {
-    throw new StillhouseError('INVALID_ARGUMENT', `${architecture.name} does not end in one logit per class`);
+  const walk = (layers: readonly Layer[], start: Flow, depth: number): Flow =>
+    layers.reduce((flow, layer) => describeLayer(layer, flow, depth), start);
+  const describeLayer = (layer: Layer, flow: Flow, depth: number): Flow => {
+    const place = `${architecture.name}: ${nameOf(layer)}`;
+    if (layer.kind === 'block') {
+      claim(`block ${layer.name}`, place);
+      return walk(layer.layers, flow, depth);
+    }
+    if (layer.kind === 'residual') {
+      const main = walk(layer.main, flow, depth);
+      const shortcut = walk(layer.shortcut, flow, depth);
+      if (shapeText(main) === shapeText(shortcut)) return main;
+      throw layerMisfit(place, `adds ${shapeText(main)} of its main branch to ${shapeText(shortcut)} of its shortcut`);
+    }
+    if ('name' in layer) claim(layer.name, place);
+    const after = flowAfter(layer, flow, classes, place);
+    const complete = (tensor: LayerTensor) => ({ size: sizeOfShape(tensor.shape), layer: layerName(layer), depth });
+    parameters.push(...parametersOf(layer, flow, classes).map((tensor) => ({ ...tensor, ...complete(tensor) })));
+    statistics.push(...statisticsOf(layer, flow).map((tensor) => ({ ...tensor, ...complete(tensor) })));
+    return after;
+  };
+  const { layers, blocks } = layersByDepth(architecture);
+  let flow: Flow = { shape: input, isVector: false, flattened: null };
+  for (const { layer, depth } of layers) flow = describeLayer(layer, flow, depth);
+  if (!flow.isVector || flow.shape.channels !== classes) {
+    throw layerMisfit(architecture.name, `ends in ${shapeText(flow)}, not in one logit for each of ${classes} classes`);
   }
   const total = (specs: readonly TensorSpec[]) => specs.reduce((sum, { size }) => sum + size, 0);
   return {
     architecture,
     input,
     classes,
+    blocks,
     parameters,
     parameterCount: total(parameters),
     statistics,
@@ -79,72 +95,43 @@ export function describeModel(architecture: Architecture, input: ImageShape, cla
   };
 }
 
-function spec(name: string, shape: readonly number[], layout: Layout, role: TensorSpec['role']): TensorSpec {
-  return { name, shape, size: shape.reduce((product, size) => product * size, 1), layout, role };
-}
-
-const VECTOR: Layout = { kind: 'vector' };
-
-function parametersOf(layer: Layer, { shape, flattened }: Flow, classes: number): TensorSpec[] {
-  if (layer.kind === 'conv2d') {
-    const { name, kernel, filters } = layer;
-    const weight = spec(`${name}.weight`, [kernel, kernel, shape.channels, filters], { kind: 'conv2d' }, 'weight');
-    return layer.bias ? [weight, spec(`${name}.bias`, [filters], VECTOR, 'bias')] : [weight];
-  }
-  if (layer.kind === 'batch-norm') {
-    return [
-      spec(`${layer.name}.weight`, [shape.channels], VECTOR, 'scale'),
-      spec(`${layer.name}.bias`, [shape.channels], VECTOR, 'offset'),
-    ];
-  }
-  if (layer.kind === 'linear') {
-    const features = layer.features === 'classes' ? classes : layer.features;
-    const weight = spec(`${layer.name}.weight`, [shape.channels, features], { kind: 'linear', flattened }, 'weight');
-    return [weight, spec(`${layer.name}.bias`, [features], VECTOR, 'bias')];
-  }
-  return [];
-}
-
-function statisticsOf(layer: Layer, { shape }: Flow): TensorSpec[] {
-  if (layer.kind !== 'batch-norm') return [];
-  return [
-    spec(`${layer.name}.running_mean`, [shape.channels], VECTOR, 'running-mean'),
-    spec(`${layer.name}.running_var`, [shape.channels], VECTOR, 'running-variance'),
-  ];
-}
-
-function flowAfter(layer: Exclude<Layer, { kind: 'residual' }>, flow: Flow, classes: number, where: string): Flow {
-  const { height, width, channels } = flow.shape;
-  const vector = (size: number, flattened: ImageShape | null): Flow => ({
-    shape: { height: 1, width: 1, channels: size },
-    isVector: true,
-    flattened,
-  });
-  const image = (size: (side: number) => number, filters: number): Flow => {
-    const shape = { height: size(height), width: size(width), channels: filters };
-    if (shape.height > 0 && shape.width > 0) return { shape, isVector: false, flattened: null };
-    throw new StillhouseError(
-      'INVALID_ARGUMENT',
-      `${where} needs larger images than it is given: ${layer.kind} is left with nothing`,
-    );
+/**
+ * The top-level layers with their depth. A list without blocks is cut where images become a vector.
+ */
+export function layersByDepth({ layers }: Architecture): {
+  readonly layers: readonly { readonly layer: Layer; readonly depth: number }[];
+  readonly blocks: number;
+} {
+  const blocks = layers.filter(({ kind }) => kind === 'block').length;
+  const isCut = ({ kind }: Layer) => kind === 'flatten' || kind === 'global-average-pool';
+  let depth = 0;
+  let isHead = false;
+  return {
+    blocks,
+    layers: layers.map((layer) => {
+      if (layer.kind === 'block') return { layer, depth: ++depth };
+      isHead ||= blocks === 0 && isCut(layer);
+      // Between two blocks a layer goes with the block before it.
+      const isAfterLast = blocks > 0 && depth === blocks;
+      return { layer, depth: isHead || isAfterLast ? blocks + 1 : depth };
+    }),
   };
-  switch (layer.kind) {
-    case 'conv2d':
-      return image(
-        (side) => Math.floor((side + 2 * layer.padding - layer.kernel) / (layer.stride ?? 1)) + 1,
-        layer.filters,
-      );
-    case 'max-pool':
-      return image((side) => Math.floor((side - layer.size) / layer.stride) + 1, channels);
-    case 'global-average-pool':
-      return vector(channels, null);
-    case 'flatten':
-      return vector(height * width * channels, flow.shape);
-    case 'linear':
-      return vector(layer.features === 'classes' ? classes : layer.features, null);
-    default:
-      return flow;
-  }
+}
+
+/** For errors: kind and name; a residual is named by the first layer in it. */
+function nameOf(layer: Layer): string {
+  if ('name' in layer) return `${layer.kind} ${layer.name}`;
+  if (layer.kind !== 'residual') return layer.kind;
+  const named = [...layer.main, ...layer.shortcut].find((inner) => 'name' in inner);
+  return named === undefined ? 'residual' : `residual with ${nameOf(named)}`;
+}
+
+function layerName(layer: PlainLayer): string {
+  return 'name' in layer ? layer.name : layer.kind;
+}
+
+function shapeText({ shape, isVector }: Flow): string {
+  return isVector ? `a vector of ${shape.channels}` : `an image ${shape.height}x${shape.width}x${shape.channels}`;
 }
 
 /** The flat parameter vector at the start; each tensor draws from its own stream of `seed`. */
@@ -153,7 +140,7 @@ export function initialParameters(model: ModelSpec, seed: number): Float32Array 
   let offset = 0;
   let fanIn = 1;
   for (const tensor of model.parameters) {
-    if (tensor.role === 'weight') fanIn = tensor.size / (tensor.shape.at(-1) as number);
+    if (tensor.role === 'weight') fanIn = fanInOf(tensor);
     const random = createRandom(seed, hashName(tensor.name));
     const draw = initialiser(model, tensor, fanIn, random);
     for (let index = 0; index < tensor.size; index++) values[offset + index] = draw();
@@ -162,10 +149,16 @@ export function initialParameters(model: ModelSpec, seed: number): Float32Array 
   return values;
 }
 
+/** Inputs of one output. */
+function fanInOf({ shape, layout, size }: TensorSpec): number {
+  return size / (layout.kind === 'depthwise-conv2d' ? (shape[2] as number) : (shape.at(-1) as number));
+}
+
 function initialiser(model: ModelSpec, tensor: TensorSpec, fanIn: number, random: Random): () => number {
   if (tensor.role === 'scale') return () => 1;
   if (tensor.role === 'offset') return () => 0;
-  if (model.architecture.initialisation === 'kaiming-fan-out' && tensor.layout.kind === 'conv2d') {
+  if (model.architecture.initialisation === 'kaiming-fan-out' && tensor.shape.length === 4) {
+    // With one filter per channel, an input feeds one output at each place of the window: fan out is height · width · 1.
     const [height, width, , filters] = tensor.shape as [number, number, number, number];
     const deviation = Math.sqrt(2 / (height * width * filters));
     return () => deviation * random.nextNormal();
@@ -191,9 +184,7 @@ export function exportTensors(model: ModelSpec, parameters: Float32Array, statis
   const take = (specs: readonly TensorSpec[], flat: Float32Array) => {
     let offset = 0;
     for (const tensor of specs) {
-      const values = new Float32Array(tensor.size);
-      const order = pytorchOrder(tensor);
-      for (let index = 0; index < tensor.size; index++) values[order(index)] = flat[offset + index] as number;
+      const values = toPytorch(tensor, flat.subarray(offset, offset + tensor.size));
       tensors.set(tensor.name, { shape: pytorchShape(tensor), values });
       offset += tensor.size;
     }
@@ -216,22 +207,13 @@ export function importTensors(
   for (const name of tensors.keys()) {
     if (!known.has(name)) throw misfit(model, name, 'is not one of its tensors');
   }
-  const flatten = (wanted: readonly TensorSpec[], size: number) => {
-    const flat = new Float32Array(size);
+  const flatten = (wanted: readonly TensorSpec[], count: number) => {
+    const flat = new Float32Array(count);
     let offset = 0;
     for (const tensor of wanted) {
       const found = tensors.get(tensor.name);
-      const shape = pytorchShape(tensor);
       if (found === undefined) throw misfit(model, tensor.name, 'is missing');
-      if (found.shape.join() !== shape.join()) {
-        throw misfit(model, tensor.name, `has shape [${found.shape}], expected [${shape}]`);
-      }
-      const order = pytorchOrder(tensor);
-      for (let index = 0; index < tensor.size; index++) {
-        const value = found.values[order(index)] as number;
-        if (!Number.isFinite(value)) throw misfit(model, tensor.name, `holds ${value}`);
-        flat[offset + index] = value;
-      }
+      flat.set(fromPytorch(tensor, checkedValues(model, tensor, found)), offset);
       offset += tensor.size;
     }
     return flat;
@@ -242,6 +224,15 @@ export function importTensors(
   };
 }
 
+function checkedValues(model: ModelSpec, tensor: TensorSpec, { shape, values }: NamedTensor): Float32Array {
+  const expected = pytorchShape(tensor);
+  if (shape.join() !== expected.join()) {
+    throw misfit(model, tensor.name, `has shape [${shape}], expected [${expected}]`);
+  }
+  for (const value of values) if (!Number.isFinite(value)) throw misfit(model, tensor.name, `holds ${value}`);
+  return values;
+}
+
 function misfit(model: ModelSpec, tensor: string, problem: string): StillhouseError {
   return new StillhouseError(
     'INVALID_ARGUMENT',
@@ -250,36 +241,4 @@ function misfit(model: ModelSpec, tensor: string, problem: string): StillhouseEr
       field: tensor,
     },
   );
-}
-
-function pytorchShape({ shape, layout }: TensorSpec): readonly number[] {
-  if (layout.kind === 'conv2d') {
-    const [height, width, channels, filters] = shape as [number, number, number, number];
-    return [filters, channels, height, width];
-  }
-  return layout.kind === 'linear' ? [shape[1] as number, shape[0] as number] : shape;
-}
-
-/** For an index into the tensor as it lies in memory: its index in PyTorch's layout. */
-function pytorchOrder({ shape, layout }: TensorSpec): (index: number) => number {
-  if (layout.kind === 'vector') return (index) => index;
-  if (layout.kind === 'conv2d') {
-    const [height, width, channels, filters] = shape as [number, number, number, number];
-    return (index) => {
-      const filter = index % filters;
-      const channel = Math.floor(index / filters) % channels;
-      const position = Math.floor(index / (filters * channels));
-      return (filter * channels + channel) * height * width + position;
-    };
-  }
-  const [rows, columns] = shape as [number, number];
-  const { flattened } = layout;
-  return (index) => {
-    const column = index % columns;
-    const row = Math.floor(index / columns);
-    if (flattened === null) return column * rows + row;
-    const channel = row % flattened.channels;
-    const position = Math.floor(row / flattened.channels);
-    return column * rows + channel * flattened.height * flattened.width + position;
-  };
 }

@@ -8,6 +8,7 @@ import { bytesOf } from '../base/digest.ts';
 import { invariant, StillhouseError } from '../base/errors.ts';
 import { canonicalJson } from '../data/canonical-json.ts';
 import { decodeUtf8, parseJson } from '../data/json-document.ts';
+import { isNumberType, NUMBER_BYTES, type NumberType, readNumbers } from './number-types.ts';
 
 /** A tensor's values in row-major order: `values.length` is the product of `shape`. */
 export interface NamedTensor {
@@ -26,19 +27,20 @@ const LENGTH_BYTES = 8;
 const HEADER_BYTES_MAX = 100_000_000;
 /** Values begin at a multiple of this, so that readers may map them. */
 const ALIGNMENT_BYTES = 8;
-const VALUE_BYTES = 4;
+const VALUE_BYTES_MAX = Math.max(...Object.values(NUMBER_BYTES));
 /** More dimensions than any tensor of a model has; keeps error messages short. */
 const RANK_MAX = 32;
 
 interface Entry {
   readonly name: string;
+  readonly type: NumberType;
   readonly shape: readonly number[];
   /** Offsets into the values that follow the header. */
   readonly begin: number;
   readonly end: number;
 }
 
-/** Encodes tensors, sorted by name: equal tensors and metadata give equal bytes, whatever the order of the map. */
+/** Encodes tensors as F32, sorted by name: equal tensors and metadata give equal bytes, whatever the order of the map. */
 export function encodeSafetensors(tensors: NamedTensors, metadata?: SafetensorsMetadata): Uint8Array {
   requireLittleEndian();
   const names = [...tensors.keys()].sort();
@@ -69,17 +71,17 @@ export function encodeSafetensors(tensors: NamedTensors, metadata?: SafetensorsM
 }
 
 /**
- * Decodes a safetensors file into copies of its tensors, in the order in which they lie in the file.
+ * Decodes a safetensors file into copies of its tensors as float32, in the order in which they lie in the file.
  *
  * @param where names the file in errors.
- * @throws StillhouseError INVALID_ARGUMENT for a malformed file; UNIMPLEMENTED for a tensor of another type than F32; `field`
- *   is the tensor's name where one is at fault.
+ * @returns `types`: what each tensor's numbers are in the file
+ * @throws StillhouseError INVALID_ARGUMENT for a malformed file; UNIMPLEMENTED for a tensor of a type that is not read;
+ *   `field` is the tensor's name where one is at fault.
  */
 export function decodeSafetensors(
   bytes: Uint8Array,
   where: string,
-): { tensors: NamedTensors; metadata: SafetensorsMetadata } {
-  requireLittleEndian();
+): { tensors: NamedTensors; types: ReadonlyMap<string, NumberType>; metadata: SafetensorsMetadata } {
   const headerBytes = readHeaderLength(bytes, where);
   const header = readHeader(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + headerBytes), where);
   const data = bytes.subarray(LENGTH_BYTES + headerBytes);
@@ -92,12 +94,10 @@ export function decodeSafetensors(
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   requireSeamless(entries, data.length, where);
   const tensors = new Map<string, NamedTensor>();
-  for (const { name, shape, begin, end } of entries) {
-    const values = new Float32Array((end - begin) / VALUE_BYTES);
-    bytesOf(values).set(data.subarray(begin, end));
-    tensors.set(name, { shape, values });
+  for (const { name, type, shape, begin, end } of entries) {
+    tensors.set(name, { shape, values: readNumbers(type, data.subarray(begin, end)) });
   }
-  return { tensors, metadata };
+  return { tensors, types: new Map(entries.map(({ name, type }) => [name, type])), metadata };
 }
 
 function readHeaderLength(bytes: Uint8Array, where: string): number {
@@ -132,10 +132,10 @@ function readEntry(name: string, value: unknown, where: string): Entry {
   const unknownKey = Object.keys(rest)[0];
   if (unknownKey !== undefined) throw refuse(`with the unknown key ${quote(unknownKey)}`);
   if (typeof dtype !== 'string') throw refuse('without a dtype');
-  if (dtype !== 'F32') {
+  if (!isNumberType(dtype)) {
     throw new StillhouseError('UNIMPLEMENTED', `${where}: tensor ${quote(name)} is of type ${quote(dtype)}`, {
       field: name,
-      hint: 'only F32 is read: convert the file to float32',
+      hint: `read are ${Object.keys(NUMBER_BYTES).join(', ')}: convert the file to float32`,
     });
   }
   if (!isSizes(shape)) throw refuse('whose shape is not a short list of whole numbers');
@@ -143,10 +143,11 @@ function readEntry(name: string, value: unknown, where: string): Entry {
   const [begin, end] = offsets as [number, number];
   const size = sizeOf(shape);
   if (size === undefined) throw refuse(`whose shape [${shape}] is too large`);
-  if (end - begin !== size * VALUE_BYTES) {
-    throw refuse(`whose shape [${shape}] takes ${size * VALUE_BYTES} bytes, but its data_offsets span ${end - begin}`);
+  const needed = size * NUMBER_BYTES[dtype];
+  if (end - begin !== needed) {
+    throw refuse(`whose shape [${shape}] takes ${needed} bytes, but its data_offsets span ${end - begin}`);
   }
-  return { name, shape, begin, end };
+  return { name, type: dtype, shape, begin, end };
 }
 
 /** Sorted entries must tile the data: then none overlap, none lie outside, and nothing is hidden between them. */
@@ -169,7 +170,7 @@ function requireSeamless(entries: readonly Entry[], dataBytes: number, where: st
 function sizeOf(shape: readonly number[]): number | undefined {
   let size = 1;
   for (const length of shape) size *= length;
-  return Number.isSafeInteger(size * VALUE_BYTES) ? size : undefined;
+  return Number.isSafeInteger(size * VALUE_BYTES_MAX) ? size : undefined;
 }
 
 function isSizes(value: unknown): value is number[] {

@@ -4,7 +4,7 @@ import { bytesOf } from '../base/digest.ts';
 import { StillhouseError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Averager, LaneSums } from '../distill/training-loop.ts';
-import { divergence } from '../gradient/local-averager.ts';
+import { divergence } from '../distill/divergence.ts';
 import {
   type GradientChunk,
   type ResendRequest,

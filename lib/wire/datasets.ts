@@ -15,6 +15,11 @@ export interface DatasetsOptions extends OpenOptions {
 
 const ALLOW_PATHS = 'STILLHOUSE_ALLOW_DATASET_PATHS';
 
+/** Whether jobs may name files outside the service's own folders. */
+export function allowsPaths(settings: Settings): boolean {
+  return settings.flag(ALLOW_PATHS);
+}
+
 export class Datasets {
   readonly #options: DatasetsOptions;
   /** By folder. */
@@ -30,7 +35,7 @@ export class Datasets {
     return new Datasets({
       ...options,
       root: dataRoot(settings.environment),
-      allowPaths: settings.flag(ALLOW_PATHS),
+      allowPaths: allowsPaths(settings),
     });
   }
 

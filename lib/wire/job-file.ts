@@ -1,9 +1,11 @@
 /** Job files: from what people write to a `JobSpec`, or one error that lists every problem with its path and line. */
 import type { z } from 'zod';
 import { StillhouseError } from '../base/errors.ts';
+import { architectureLabel, isLayerList, resolveArchitecture } from '../model/architecture-choice.ts';
+import { architectureNames } from '../model/zoo.ts';
 import { jobSchema } from './job-schema.ts';
 import { formatPath, type JobSource, type PathSegment, readJobSource, valueAt } from './job-source.ts';
-import type { JobSpec } from './job-spec.ts';
+import type { JobSpec, NetworkSpec } from './job-spec.ts';
 import { didYouMean } from './suggest.ts';
 
 export type * from './job-spec.ts';
@@ -62,26 +64,48 @@ export function jobSpecToJson(spec: JobSpec): string {
   return JSON.stringify({ ...spec, limits: { ...spec.limits, quick: {} } });
 }
 
-/** What only a cluster or a data set knows. */
-export interface KnownNames {
-  readonly architectures: readonly string[];
-  /** Of the data set, in the order of their ids; absent when it is not at hand. */
-  readonly classNames?: readonly string[];
-}
-
-/** Refuses architectures and classes that do not exist, and classes named twice; throws like `parseJobFile`. */
-export function validateJob(spec: JobSpec, known: KnownNames, locate: JobFile['locate'] = () => ''): void {
+/**
+ * Refuses architectures and classes that do not exist, and classes named twice; throws like `parseJobFile`.
+ * @param classNames of the data set, in the order of their ids; undefined when it is not at hand
+ */
+export function validateJob(
+  spec: JobSpec,
+  classNames: readonly string[] | undefined,
+  locate: JobFile['locate'] = () => '',
+): void {
   const problems: Problem[] = [];
   for (const list of ['teachers', 'students'] as const) {
-    for (const [index, { arch }] of spec[list].entries()) {
-      if (known.architectures.includes(arch)) continue;
-      const expected = `expected one of ${known.architectures.join(', ')}`;
-      const text = `${expected}, got ${show(arch)}${didYouMean(arch, known.architectures)}`;
-      problems.push({ path: [list, index, 'arch'], text });
-    }
+    for (const [index, network] of spec[list].entries()) problems.push(...networkProblems([list, index], network));
   }
-  if (known.classNames !== undefined) problems.push(...classProblems(spec, known.classNames));
+  if (classNames !== undefined) problems.push(...classProblems(spec, classNames));
   if (problems.length > 0) throw refusal(problems, locate, THE_JOB_FILE);
+}
+
+function networkProblems(path: readonly PathSegment[], { arch, init, fineTune }: NetworkSpec): Problem[] {
+  const problems: Problem[] = [];
+  const name = architectureLabel(arch);
+  if (!isLayerList(arch) && !architectureNames.includes(name)) {
+    const expected = `expected one of ${architectureNames.join(', ')}, or a file of layers`;
+    const text = `${expected}, got ${show(name)}${didYouMean(name, architectureNames)}`;
+    problems.push({ path: [...path, 'arch'], text });
+  } else {
+    const fault = faultOf(() => resolveArchitecture(arch));
+    if (fault !== undefined) problems.push({ path: [...path, 'arch'], text: fault });
+  }
+  if (fineTune !== 'all' && init === undefined) {
+    const text = `${show(fineTune)} leaves the rest as init has it, but there is no init`;
+    problems.push({ path: [...path, 'fineTune'], text });
+  }
+  return problems;
+}
+
+function faultOf(attempt: () => unknown): string | undefined {
+  try {
+    attempt();
+    return undefined;
+  } catch (error) {
+    return StillhouseError.from(error).message;
+  }
 }
 
 function classProblems(spec: JobSpec, classNames: readonly string[]): Problem[] {

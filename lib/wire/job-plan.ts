@@ -11,13 +11,15 @@ import { type ClassSubset, labelWithin, resolveClasses, restrictToClasses } from
 import type { Dataset } from '../data/dataset.ts';
 import { microBatchSizes } from '../data/lanes.ts';
 import { selectSplits } from '../data/splits.ts';
-import { CONTROL_TERMS, type LossTerm, needsTeacher } from '../distill/loss.ts';
+import { CONTROL_TERMS, type Loss, needsTeacher } from '../distill/loss.ts';
 import type { ProgramSpec } from '../distill/step-spec.ts';
 import { type TrainingPlan, totalSteps } from '../distill/training-loop.ts';
-import type { ModelManifest } from '../model/artefact.ts';
-import { describeModel } from '../model/parameters.ts';
-import { architectureNamed } from '../model/zoo.ts';
-import type { JobSpec, TrainSpec } from './job-spec.ts';
+import type { ArchitectureSpec } from '../model/architecture-choice.ts';
+import type { DecodedArtefact, ModelManifest } from '../model/artefact.ts';
+import { manifestArchitecture } from '../model/manifest-network.ts';
+import { distillationLoss, type LoadedLosses, NO_LOADED_LOSSES } from './job-losses.ts';
+import type { JobSpec, NetworkSpec, TrainSpec } from './job-spec.ts';
+import { type StartingState, startingState } from './starting-state.ts';
 
 export type Arm = 'teacher' | 'distil' | 'control';
 
@@ -26,6 +28,7 @@ export interface ModelPlan {
   readonly name: string;
   readonly arm: Arm;
   readonly classes: ClassSubset;
+  readonly architecture: ArchitectureSpec;
   readonly program: ProgramSpec;
   readonly training: TrainingPlan;
   readonly totalSteps: number;
@@ -34,31 +37,44 @@ export interface ModelPlan {
   /** Test samples of the model's classes. */
   readonly testIds: Uint32Array;
   readonly labelOf: (id: number) => number;
-  /** For the initial weights: the same for a student and its control arm. */
-  readonly initialSeed: number;
-  /** Digest of the model to start from instead; null for seeded weights. */
-  readonly init: string | null;
+  /** The same for a student and its control arm. */
+  readonly start: StartingState;
 }
+
+/** Labels alone; no term of it has a temperature. */
+const CONTROL_LOSS: Loss = { terms: CONTROL_TERMS, temperature: 1 };
 
 /** Batch size of evaluations. */
 const EVALUATION_BATCH = 64;
 
-export function planTeacher(job: JobSpec, dataset: Dataset, name: string): ModelPlan {
+/** @param init the model to start from, where the job names one */
+export function planTeacher(job: JobSpec, dataset: Dataset, name: string, init: DecodedArtefact | null): ModelPlan {
   const teacher = job.teachers.find((candidate) => candidate.name === name);
   if (teacher === undefined) throw unknownName('teacher', name);
   const classes = resolveClasses(dataset.classNames, dataset.classNames, 'teachers');
   return plan(job, dataset, {
     name,
     arm: 'teacher',
-    arch: teacher.arch,
+    network: teacher,
     train: teacher.train,
     classes,
-    terms: CONTROL_TERMS,
-    init: null,
+    loss: CONTROL_LOSS,
+    init,
   });
 }
 
-export function planStudent(job: JobSpec, dataset: Dataset, name: string, control: boolean): ModelPlan {
+/**
+ * @param init the model to start from, where the job names one
+ * @param losses of the job's custom terms, which the compute thread has loaded; the control arm needs none
+ */
+export function planStudent(
+  job: JobSpec,
+  dataset: Dataset,
+  name: string,
+  control: boolean,
+  init: DecodedArtefact | null,
+  losses: LoadedLosses = NO_LOADED_LOSSES,
+): ModelPlan {
   const index = job.students.findIndex((candidate) => candidate.name === name);
   const student = job.students[index];
   if (student === undefined) throw unknownName('student', name);
@@ -68,58 +84,64 @@ export function planStudent(job: JobSpec, dataset: Dataset, name: string, contro
     `students[${index}].classes`,
   );
   const arm = control ? 'control' : 'distil';
-  const terms = control ? CONTROL_TERMS : job.distill.loss.filter(({ weight }) => weight > 0);
+  const loss = control ? CONTROL_LOSS : distillationLoss(job.distill, losses);
   return plan(job, dataset, {
     name,
     arm,
-    arch: student.arch,
+    network: student,
     train: job.train,
     classes,
-    terms,
-    init: student.init ?? null,
+    loss,
+    init,
   });
 }
 
 interface PlanRequest {
   readonly name: string;
   readonly arm: Arm;
-  readonly arch: string;
+  readonly network: NetworkSpec;
   readonly train: TrainSpec;
   readonly classes: ClassSubset;
-  readonly terms: readonly LossTerm[];
-  readonly init: string | null;
+  readonly loss: Loss;
+  readonly init: DecodedArtefact | null;
 }
 
 function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): ModelPlan {
-  const { name, arm, train, classes, terms } = request;
+  const { name, arm, network, train, classes, loss, init } = request;
   const splits = selectSplits(dataset, { seed: job.seed, ...job.data });
   const ids = restrictToClasses(splits.train, dataset.labels, classes.classIds);
   if (ids.length === 0) {
     throw new StillhouseError('INVALID_ARGUMENT', `no training image has a class of ${name}`, { field: 'data.train' });
   }
   const labelOf = labelWithin(dataset.labels, classes.classIds);
-  const { lanes, microBatch, epochs, optimizer } = train;
+  const { lanes, microBatch, epochs, optimizer, precision, compile } = train;
   const training: TrainingPlan = { ids, labelOf, seed: job.seed, lanes, microBatch, epochs, views: job.data.views };
   const steps = totalSteps(training);
   const batchSizes = microBatchSizes(ids.length, lanes, microBatch);
-  const step = { terms, temperature: job.distill.temperature, optimizer, totalSteps: steps, batchSizes };
+  const { fineTune } = network;
+  const initialSeed = mixSeeds(job.seed, hashName(name));
+  const step = { loss, optimizer, totalSteps: steps, batchSizes, fineTune, precision, compile, seed: initialSeed };
+  const { classNames } = classes;
+  const start = startingState(network, init, { classNames, images: dataset.image, seed: initialSeed });
+  const { mean, std } = init === null ? channelStatistics(dataset, splits.train) : init.manifest.preprocessing;
   return {
     name,
     arm,
     classes,
+    architecture: network.arch,
     program: {
-      model: describeModel(architectureNamed(request.arch), dataset.image, classes.classNames.length),
-      preprocessing: channelStatistics(dataset, splits.train),
+      model: start.model,
+      images: dataset.image,
+      preprocessing: { mean, std },
       training: step,
       predictBatchSizes: [EVALUATION_BATCH],
     },
     training,
     totalSteps: steps,
-    usesTeacher: needsTeacher(terms),
+    usesTeacher: needsTeacher(loss.terms),
     testIds: restrictToClasses(splits.test, dataset.labels, classes.classIds),
     labelOf,
-    initialSeed: mixSeeds(job.seed, hashName(name)),
-    init: request.init,
+    start,
   };
 }
 
@@ -138,7 +160,7 @@ export function manifestOf(
   return {
     formatVersion: 1,
     name: `${job.name}/${plan.name}`,
-    architecture: { name: plan.program.model.architecture.name },
+    architecture: manifestArchitecture(plan.architecture, plan.program.model.input, dataset.image),
     classNames: plan.classes.classNames,
     classIds: [...plan.classes.classIds],
     parentClassNames: [...dataset.classNames],

@@ -2,6 +2,12 @@
  * What a job is, with all defaults filled in: the one form in which the coordinator and the workers see it. `job-file.ts`
  * makes it from what people write.
  */
+import type { Scheduled } from '../distill/loss-schedule.ts';
+import type { BuiltInTerm, CommonTerm } from '../distill/loss-terms.ts';
+import type { CompileMode } from '../distill/step-spec.ts';
+import type { Precision } from '../engine/precision.ts';
+import type { ArchitectureSpec } from '../model/architecture-choice.ts';
+import type { FineTune } from '../model/freeze.ts';
 
 export interface JobSpec {
   readonly apiVersion: 'stillhouse/v1';
@@ -49,36 +55,57 @@ export interface ViewsSpec {
   readonly shift: number;
 }
 
-export interface TeacherSpec {
+/** What teachers and students have in common. */
+export interface NetworkSpec {
   readonly name: string;
-  /** An architecture of the zoo. */
-  readonly arch: string;
+  /** An architecture of the zoo, by name or with a changed dropout, or a list of layers. */
+  readonly arch: ArchitectureSpec;
+  /**
+   * What to start from: a published model (name or digest), `pretrained:<name>`, or a path to a file of weights. Same
+   * architecture; with other classes the classifier starts afresh. Absent: seeded weights.
+   */
+  readonly init?: string | undefined;
+  /** Height and width to which images are scaled; absent: that of `init`, else the data set's. */
+  readonly inputSize?: number | undefined;
+  /** Which parameters move; the others, and their batch norms' statistics, stay as `init` has them. */
+  readonly fineTune: FineTune;
+}
+
+export interface TeacherSpec extends NetworkSpec {
   readonly train: TrainSpec;
 }
 
-export interface StudentSpec {
-  readonly name: string;
-  /** An architecture of the zoo. */
-  readonly arch: string;
+export interface StudentSpec extends NetworkSpec {
   /** Class names, or ids in the data set, in the order of the student's outputs; absent: all classes. */
   readonly classes?: readonly (string | number)[] | undefined;
-  /** A published model to start from, by name or digest: same architecture, same classes. Absent: seeded weights. */
-  readonly init?: string | undefined;
 }
 
 export interface DistillSpec {
   /** The total is the sum of weight x term, each term a mean over the batch. */
-  readonly loss: readonly LossTerm[];
-  /** Softens both sides of `kl`, which is T²·KL. */
-  readonly temperature: number;
+  readonly loss: readonly LossTermSpec[];
+  /** Of the terms that have none of their own. */
+  readonly temperature: Scheduled;
 }
 
-export interface LossTerm {
-  readonly type: LossType;
-  readonly weight: number;
+export type LossTermSpec = BuiltInTerm | CustomLossSpec;
+
+/** A term of the user's own. */
+export interface CustomLossSpec extends CommonTerm {
+  /** A path, as people write it, until the command line has put the code in its place. */
+  readonly module: string | LossModule;
+  /** JSON values, handed to the function. */
+  readonly parameters: Readonly<Record<string, unknown>>;
 }
 
-export type LossType = 'cross-entropy' | 'kl' | 'mse-logits';
+/** A module without imports, as it travels with the job. */
+export interface LossModule {
+  /** Of the source. */
+  readonly digest: string;
+  /** The file's name, for messages. */
+  readonly name: string;
+  /** ECMAScript. */
+  readonly source: string;
+}
 
 export interface TrainSpec {
   /** Micro-batches per step; the global batch is lanes x microBatch, whatever the number of workers. */
@@ -87,12 +114,21 @@ export interface TrainSpec {
   readonly microBatch: number;
   readonly epochs: number;
   readonly optimizer: OptimizerSpec;
+  /** In which forward and backward passes compute. Weights, sums and updates are float32. */
+  readonly precision: Precision;
+  /** `auto`: a step that cannot be compiled runs eagerly, slowly, and says so; `required`: it is refused. */
+  readonly compile: CompileMode;
 }
 
-export type OptimizerSpec = AdamSpec | SgdSpec;
+export type OptimizerSpec = AdamSpec | AdamwSpec | SgdSpec;
 
 export interface AdamSpec extends OptimizerCommon {
   readonly type: 'adam';
+}
+
+/** Adam with decoupled weight decay. */
+export interface AdamwSpec extends OptimizerCommon {
+  readonly type: 'adamw';
 }
 
 export interface SgdSpec extends OptimizerCommon {
@@ -105,6 +141,8 @@ export interface OptimizerCommon {
   readonly learningRate: number;
   readonly weightDecay: number;
   readonly schedule: ScheduleSpec;
+  /** Longest gradient, by its Euclidean norm over all that is trained; longer ones are scaled down. Absent: no limit. */
+  readonly clipNorm?: number | undefined;
 }
 
 /** How the learning rate moves after `warmupSteps` steps of linear growth. */

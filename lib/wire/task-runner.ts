@@ -12,6 +12,8 @@ export interface TaskReadyFields {
   readonly parameters: number;
   /** Optimizer steps that the task will commit. */
   readonly stepsTotal: number;
+  /** What users should know of how the task computes; absent or empty if nothing. */
+  readonly notice?: string;
 }
 
 export type TaskProgressFields = Omit<TaskProgress, 'taskId'>;

@@ -4,38 +4,65 @@ import { retryUnavailable } from '../base/retry.ts';
 import { loadModel, storeModel } from '../checkpoint/models.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
 import type { Dataset } from '../data/dataset.ts';
-import type { Compute, Program } from '../distill/compute.ts';
+import type { Compute } from '../distill/compute.ts';
 import { evaluate } from '../distill/evaluate.ts';
-import { encodeArtefact } from '../model/artefact.ts';
-import { exportTensors, importTensors, initialParameters, initialStatistics } from '../model/parameters.ts';
+import { FrozenBackbone } from '../distill/frozen-backbone.ts';
+import type { ImageSource, TrainableModel } from '../distill/trainable-model.ts';
+import { augmentedImages } from '../distill/training-loop.ts';
+import { type DecodedArtefact, encodeArtefact } from '../model/artefact.ts';
+import { exportTensors } from '../model/parameters.ts';
 import { type ModelPlan, manifestOf } from './job-plan.ts';
-import type { JobSpec } from './job-spec.ts';
+import type { JobSpec, NetworkSpec } from './job-spec.ts';
 
 /** Hours of training shall not be lost by a restart of the broker. Storing is idempotent: content names the objects. */
 const STORE_PATIENCE = { patienceMs: 120_000, retryMs: 1_000 };
 
-/**
- * Compiles the plan's step and writes the state that every worker starts from.
- * @throws what `loadModel` and `importTensors` throw when the plan starts from a stored model
- */
-export async function openTraining(compute: Compute, plan: ModelPlan, objects: ObjectStore): Promise<Program> {
-  const { model } = plan.program;
-  const start = await startingPoint(plan, objects);
-  const program = await compute.open(plan.program);
-  await program.write('parameters', start.parameters);
-  await program.write('statistics', start.statistics);
-  for (const slot of program.slots) await program.write(slot, new Float32Array(model.parameterCount));
-  return program;
+/** A model at its start, and what its steps are fed. */
+export interface Training {
+  readonly program: TrainableModel;
+  readonly images: ImageSource;
 }
 
-async function startingPoint(plan: ModelPlan, objects: ObjectStore) {
-  const { model } = plan.program;
-  if (plan.init !== null) return importTensors(model, (await loadModel(objects, plan.init)).tensors);
-  return { parameters: initialParameters(model, plan.initialSeed), statistics: initialStatistics(model) };
+/**
+ * The model that a teacher or student starts from.
+ * @throws what `loadModel` throws
+ */
+export async function loadInit(
+  objects: ObjectStore,
+  network: NetworkSpec | undefined,
+): Promise<DecodedArtefact | null> {
+  return network?.init === undefined ? null : loadModel(objects, network.init);
+}
+
+/**
+ * Compiles the plan's step and writes the state that every worker starts from.
+ * @throws INVALID_ARGUMENT naming the tensor when the model to start from does not fit; what `Compute.open` throws
+ */
+export async function openTraining(compute: Compute, plan: ModelPlan, dataset: Dataset): Promise<Training> {
+  const training = await compile(compute, plan, dataset);
+  const { program } = training;
+  await program.write('parameters', plan.start.parameters);
+  await program.write('statistics', plan.start.statistics);
+  for (const slot of program.slots) await program.write(slot, new Float32Array(program.slotSize));
+  return training;
+}
+
+async function compile(compute: Compute, { program: spec, training }: ModelPlan, dataset: Dataset): Promise<Training> {
+  const { flip, shift } = training.views;
+  if (spec.training?.fineTune === 'head' && !flip && shift === 0) {
+    const program = await FrozenBackbone.open(compute, spec);
+    return { program, images: program.features(dataset) };
+  }
+  return { program: await compute.open(spec), images: augmentedImages(dataset, training) };
+}
+
+/** What users should know of how the program computes; empty if nothing. */
+export function noticeOf({ mode }: TrainableModel): string {
+  return mode?.kind === 'eager' ? `its steps run eagerly, which is slow, because ${mode.reason}` : '';
 }
 
 /** Of weights and moving statistics: equal on all workers that trained together. */
-export async function weightsDigest(program: Program): Promise<string> {
+export async function weightsDigest(program: TrainableModel): Promise<string> {
   return sha256(bytesOf(await program.read('parameters')), bytesOf(await program.read('statistics')));
 }
 
@@ -48,7 +75,7 @@ export interface StoredModel {
 }
 
 export interface StoreRequest {
-  readonly program: Program;
+  readonly program: TrainableModel;
   readonly plan: ModelPlan;
   readonly dataset: Dataset;
   readonly job: JobSpec;

@@ -1,5 +1,4 @@
 /** What teacher-workers and student-workers have in common: connections, the compute thread, data sets, heartbeats. */
-import { availableParallelism } from 'node:os';
 import { StillhouseError } from '../base/errors.ts';
 import type { ProcessContext } from '../base/process.ts';
 import { uniqueId } from '../base/random.ts';
@@ -7,20 +6,20 @@ import type { Settings } from '../base/settings.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { Compute } from '../distill/compute.ts';
-import { configureEngine } from '../engine/environment.ts';
+import { configureEngine, engineSettings } from '../engine/environment.ts';
 import { Datasets } from './datasets.ts';
 import type { Hello } from './generated/stillhouse/v1/Hello.ts';
 import type { StartTask__Output } from './generated/stillhouse/v1/StartTask.ts';
 import { type Heart, startHeartbeat } from './heartbeat.ts';
 import { jobSpecFromJson } from './job-file.ts';
+import { ALLOW_CUSTOM_CODE, refuseCustomCode } from './job-losses.ts';
 import type { JobSpec } from './job-spec.ts';
 import { connectNats, type Nats } from './nats.ts';
 import type { Role } from './records.ts';
 
-/** Sets the engine's threads; once per process, before the compute thread starts. */
+/** Sets the engine's threads and device; once per process, before the compute thread starts. */
 export function startCompute(settings: Settings): Compute {
-  const threads = settings.integer('STILLHOUSE_THREADS', 1, { min: 1, max: Math.max(1, availableParallelism() * 4) });
-  configureEngine({ intraOpThreads: threads, interOpThreads: 1 });
+  configureEngine(engineSettings(settings));
   return new Compute();
 }
 
@@ -37,6 +36,7 @@ export class WorkerProcess {
   address = '';
   modelDigests: string[] = [];
   readonly #datasets: Datasets;
+  readonly #allowsCustomCode: boolean;
   #heart: Heart | undefined;
 
   /** @throws UNAVAILABLE without NATS; FAILED_PRECONDITION when TensorFlow cannot be loaded */
@@ -49,7 +49,7 @@ export class WorkerProcess {
       connectNats({ servers, name: id, logger, signal }),
       compute.fingerprint(),
     ]);
-    return new WorkerProcess(Datasets.of(settings), {
+    return new WorkerProcess(Datasets.of(settings), settings.flag(ALLOW_CUSTOM_CODE), {
       id,
       role,
       nats,
@@ -61,9 +61,11 @@ export class WorkerProcess {
 
   private constructor(
     datasets: Datasets,
+    allowsCustomCode: boolean,
     parts: Pick<WorkerProcess, 'id' | 'role' | 'nats' | 'objects' | 'compute' | 'fingerprint'>,
   ) {
     this.#datasets = datasets;
+    this.#allowsCustomCode = allowsCustomCode;
     this.id = parts.id;
     this.role = parts.role;
     this.nats = parts.nats;
@@ -97,11 +99,13 @@ export class WorkerProcess {
 
   /**
    * The job of a task and its data set, which stays open for the next tasks.
-   * @throws FAILED_PRECONDITION when the data set is not here, or another than the coordinator's; INVALID_ARGUMENT for a
-   *   path that is not allowed
+   * @throws FAILED_PRECONDITION when the data set is not here, or another than the coordinator's, or the job brings code
+   *   that is not allowed here; INVALID_ARGUMENT for a path that is not allowed
    */
   async jobOf(start: StartTask__Output): Promise<{ job: JobSpec; dataset: Dataset }> {
     const job = jobSpecFromJson(start.jobJson);
+    // Whatever the task: a job that would fail in its last phase shall not first train a teacher.
+    refuseCustomCode(job, this.#allowsCustomCode);
     const name = job.data.dataset;
     const dataset = await this.#datasets.open(name);
     if (dataset.digest !== start.datasetDigest) {

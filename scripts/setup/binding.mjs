@@ -27,7 +27,9 @@ export async function bindingKey(root, cache, wheel) {
   const hash = createHash('sha256');
   const sources = join(enginePackage(root), 'binding');
   for (const name of (await readdir(sources)).sort()) hash.update(name).update(await readFile(join(sources, name)));
-  hash.update(JSON.stringify([COMPILER_FLAGS, process.platform, process.arch, wheel.sha256, tensorflowFolder(cache)]));
+  hash.update(
+    JSON.stringify([COMPILER_FLAGS, process.platform, process.arch, wheel.sha256, tensorflowFolder(cache, wheel)]),
+  );
   return hash.digest('hex').slice(0, 24);
 }
 
@@ -37,13 +39,13 @@ export function cachedBinding(cache, key) {
 }
 
 /** Compiles it into the cache. */
-export async function compileBinding(root, cache, key, { signal, progress }) {
+export async function compileBinding(root, cache, wheel, key, { signal, progress }) {
   await progress.step('TensorFlow binding', async (update) => {
     const include = await nodeHeaders(cache, { signal });
     const staging = await makeStaging(cache, 'binding');
     try {
       update('compiling');
-      await compile(root, cache, join(staging, 'tfjs_binding.node'), { signal, include });
+      await compile(root, tensorflowFolder(cache, wheel), join(staging, 'tfjs_binding.node'), { signal, include });
       const target = cachedBinding(cache, key);
       await mkdir(dirname(target), { recursive: true });
       await rename(join(staging, 'tfjs_binding.node'), target);
@@ -54,10 +56,9 @@ export async function compileBinding(root, cache, key, { signal, progress }) {
   });
 }
 
-async function compile(root, cache, output, { signal, include }) {
+async function compile(root, tensorflow, output, { signal, include }) {
   const compiler = process.env.CXX || 'g++';
   const sources = join(enginePackage(root), 'binding');
-  const tensorflow = tensorflowFolder(cache);
   const args = [
     ...[...COMPILER_FLAGS, `-I${include}`, `-I${join(tensorflow, 'include')}`, `-I${sources}`],
     ...[join(sources, 'tfjs_backend.cc'), join(sources, 'tfjs_binding.cc'), '-o', output],

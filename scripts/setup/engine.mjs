@@ -69,7 +69,7 @@ async function buildOnWheel(root, cache, wheel, context) {
   const compiler = process.env.CXX || 'g++';
   if (!isCompiled && !compiler.includes('/') && (await findOnPath(compiler)) === undefined) throw missingCompiler();
   if (!(await tensorflowReady(cache, wheel))) await fetchTensorflow(cache, wheel, context);
-  if (!isCompiled) await compileBinding(root, cache, key, context);
+  if (!isCompiled) await compileBinding(root, cache, wheel, key, context);
   const stamp = { source: 'wheel', key };
   await announceBinding(root, stamp);
   await installBinding(root, cachedBinding(cache, key));

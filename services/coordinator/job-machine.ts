@@ -139,7 +139,8 @@ function onWorkerLost(turn: Turn, workerId: string, reason: string): void {
 
 function onReady(turn: Turn, event: Extract<JobEvent, { kind: 'ready' }>): void {
   const { run } = turn;
-  const { taskId, parameters, stepsTotal } = event;
+  const { taskId, parameters, stepsTotal, notice } = event;
+  if (notice !== '' && run.tasks.some((task) => task.taskId === taskId)) turn.patchPhase({ notice });
   turn.patchRun({
     servings: run.servings.map((serving) => (serving.taskId === taskId ? { ...serving, isReady: true } : serving)),
     tasks: run.tasks.map((task) =>

@@ -14,7 +14,7 @@ export function plannedPhases(spec: JobSpec): PhaseRecord[] {
   return phases;
 }
 
-/** Whether a term of the loss looks at the teacher. */
+/** Whether a term of the loss looks at the teacher; of code that comes with the job, only who runs it knows. */
 export function usesTeacher(spec: JobSpec): boolean {
-  return spec.distill.loss.some(({ type, weight }) => weight > 0 && type !== 'cross-entropy');
+  return spec.distill.loss.some((term) => term.weight !== 0 && !('type' in term && term.type === 'cross-entropy'));
 }

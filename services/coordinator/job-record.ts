@@ -44,6 +44,7 @@ const phaseSchema = z.object({
   /** How long it took; while it runs, see `startedMs` of the machine. */
   seconds: real,
   parameters: count,
+  notice: z.string().default(''),
 });
 
 const jobSchema = z.object({
@@ -88,6 +89,7 @@ export function newPhase(kind: PhaseName, subject: string): PhaseRecord {
     modelDigest: '',
     seconds: 0,
     parameters: 0,
+    notice: '',
   };
 }
 

@@ -4,15 +4,14 @@ import { sha256 } from '../../lib/base/digest.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { uniqueId } from '../../lib/base/random.ts';
 import { canonicalJson } from '../../lib/data/canonical-json.ts';
-import { architectureNames } from '../../lib/model/zoo.ts';
 import type { Datasets } from '../../lib/wire/datasets.ts';
 import { readJobFile, validateJob } from '../../lib/wire/job-file.ts';
+import { requireModuleCode } from '../../lib/wire/job-losses.ts';
 import { checkSamples } from '../../lib/wire/job-samples.ts';
+import type { InitialModels } from './initial-models.ts';
 import { plannedPhases } from './job-plan.ts';
 import type { JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
-import type { Registry } from './registry.ts';
-import { checkInits, resolveInits } from './student-init.ts';
 
 const KEY_CHARACTERS_MAX = 128;
 
@@ -26,7 +25,7 @@ export interface Submission {
 export async function submitJob(
   store: JobStore,
   datasets: Datasets,
-  registry: Registry,
+  initialModels: InitialModels,
   submission: Submission,
 ): Promise<JobRecord> {
   const { text, idempotencyKey } = submission;
@@ -38,6 +37,7 @@ export async function submitJob(
     );
   }
   const file = readJobFile(text);
+  requireModuleCode(file.spec);
   const submittedDigest = sha256(canonicalJson(file.spec));
   const known = idempotencyKey === '' ? undefined : store.list().find((job) => job.idempotencyKey === idempotencyKey);
   if (known !== undefined) {
@@ -47,12 +47,12 @@ export async function submitJob(
       hint: 'choose another key',
     });
   }
-  const spec = await resolveInits(file.spec, registry);
-  validateJob(spec, { architectures: architectureNames }, file.locate);
+  validateJob(file.spec, undefined, file.locate);
+  const spec = await initialModels.resolve(file.spec);
   const dataset = await datasets.open(spec.data.dataset);
-  validateJob(spec, { architectures: architectureNames, classNames: dataset.classNames }, file.locate);
+  validateJob(spec, dataset.classNames, file.locate);
   checkSamples(spec, dataset);
-  await checkInits(spec, dataset, registry);
+  await initialModels.check(spec, dataset);
   const record: JobRecord = {
     id: uniqueId(spec.name),
     name: spec.name,

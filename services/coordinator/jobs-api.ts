@@ -3,12 +3,12 @@ import type { EventEmitter } from 'node:events';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import type { Datasets } from '../../lib/wire/datasets.ts';
 import type { Implementation } from '../../lib/wire/grpc.ts';
+import type { InitialModels } from './initial-models.ts';
 import type { JobControl } from './job-control.ts';
 import { hasEnded, type JobRecord, jobMessage } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
 import { submitJob } from './job-submission.ts';
 import type { Membership } from './membership.ts';
-import type { Registry } from './registry.ts';
 
 export interface JobsApiOptions {
   readonly store: JobStore;
@@ -19,14 +19,14 @@ export interface JobsApiOptions {
   readonly leaderEpoch: number;
   /** Aborted when the coordinator ends: watches end with it. */
   readonly ending: AbortSignal;
-  /** Published models, which students can start from. */
-  readonly registry: Registry;
+  /** What teachers and students can start from. */
+  readonly initialModels: InitialModels;
 }
 
 type JobMethods = 'SubmitJob' | 'GetJob' | 'ListJobs' | 'WatchJob' | 'CancelJob' | 'GetCluster';
 
 export function jobsApi(options: JobsApiOptions): Pick<Implementation<'Coordinator'>, JobMethods> {
-  const { store, control, membership, datasets, registry, leaderEpoch, ending } = options;
+  const { store, control, membership, datasets, initialModels, leaderEpoch, ending } = options;
   const find = (id: string): JobRecord => {
     const job = store.get(id);
     if (job !== undefined) return job;
@@ -39,7 +39,9 @@ export function jobsApi(options: JobsApiOptions): Pick<Implementation<'Coordinat
   let submissions: Promise<unknown> = Promise.resolve();
   return {
     SubmitJob: async ({ spec, idempotencyKey }) => {
-      const submission = submissions.then(() => submitJob(store, datasets, registry, { text: spec, idempotencyKey }));
+      const submission = submissions.then(() =>
+        submitJob(store, datasets, initialModels, { text: spec, idempotencyKey }),
+      );
       submissions = submission.catch(() => undefined);
       const job = await submission;
       control.poke();

@@ -1,8 +1,9 @@
 /** The coordinator's process. */
 import { untilAborted } from '../../lib/base/clock.ts';
+import { cacheRoot } from '../../lib/base/folders.ts';
 import { announceReady, runProcess } from '../../lib/base/process.ts';
 import { uniqueId } from '../../lib/base/random.ts';
-import { Datasets } from '../../lib/wire/datasets.ts';
+import { allowsPaths, Datasets } from '../../lib/wire/datasets.ts';
 import { connectNats } from '../../lib/wire/nats.ts';
 import { readServiceSettings } from '../../lib/wire/service-settings.ts';
 import { startCoordinator } from './run.ts';
@@ -24,6 +25,7 @@ await runProcess('coordinator', async ({ settings, logger, signal, fail }) => {
       id,
       nats,
       datasets,
+      files: { cache: cacheRoot(settings.environment), allowPaths: allowsPaths(settings) },
       host: service.host,
       port: service.port,
       healthPort: service.healthPort,

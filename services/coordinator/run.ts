@@ -9,6 +9,7 @@ import type { Nats } from '../../lib/wire/nats.ts';
 import { decodeRoute } from '../../lib/wire/records.ts';
 import { BUCKETS } from '../../lib/wire/subjects.ts';
 import { Dealer } from './dealer.ts';
+import { InitialModels, type InitialModelsOptions } from './initial-models.ts';
 import { JobControl } from './job-control.ts';
 import { JobStore } from './job-store.ts';
 import { jobsApi } from './jobs-api.ts';
@@ -23,6 +24,8 @@ export interface CoordinatorOptions {
   readonly nats: Nats;
   /** The data sets to check jobs against; closed by who opened them. */
   readonly datasets: Datasets;
+  /** Where weights that jobs start from may be read. */
+  readonly files: Pick<InitialModelsOptions, 'cache' | 'allowPaths'>;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
@@ -57,6 +60,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const store = new JobStore(buckets.jobs, logger, onFatal);
   await store.load();
   const registry = new Registry(buckets.models, buckets.routes);
+  const initialModels = new InitialModels({ registry, objects: await nats.objects(), ...options.files });
   const parts = connectParts(leaderEpoch, store, registry, logger);
   const { control, membership, sessions, dealer } = parts;
 
@@ -68,7 +72,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         control,
         membership,
         datasets: options.datasets,
-        registry,
+        initialModels,
         leaderEpoch,
         ending: ending.signal,
       }),

@@ -1,6 +1,6 @@
 /** The specialist server: models of the registry behind the Open Inference Protocol. */
 import { StillhouseError } from '../../lib/base/errors.ts';
-import { indexOfMax } from '../../lib/distill/evaluate.ts';
+import { indexOfMax } from '../../lib/base/vectors.ts';
 import type { ModelManifest } from '../../lib/model/artefact.ts';
 import type { Predictor } from '../../lib/model/predictor.ts';
 import { shapeText, tensorError } from '../../lib/wire/oip/datatypes.ts';

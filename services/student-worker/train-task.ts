@@ -3,16 +3,25 @@ import { StillhouseError } from '../../lib/base/errors.ts';
 import type { Logger } from '../../lib/base/log.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
-import type { Compute, Program } from '../../lib/distill/compute.ts';
+import type { Compute } from '../../lib/distill/compute.ts';
+import type { TrainableModel } from '../../lib/distill/trainable-model.ts';
 import { runTraining } from '../../lib/distill/training-loop.ts';
 import { BusAverager } from '../../lib/wire/averager.ts';
 import type { Bus } from '../../lib/wire/bus.ts';
 import type { TrainStudent__Output } from '../../lib/wire/generated/stillhouse/v1/TrainStudent.ts';
 import type { ViewMember__Output } from '../../lib/wire/generated/stillhouse/v1/ViewMember.ts';
+import { loadCustomLosses } from '../../lib/wire/job-losses.ts';
 import { type ModelPlan, planStudent } from '../../lib/wire/job-plan.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { ShareMeter } from '../../lib/wire/share-meter.ts';
-import { evaluateAndStore, openTraining, weightsDigest } from '../../lib/wire/trainer.ts';
+import {
+  evaluateAndStore,
+  loadInit,
+  noticeOf,
+  openTraining,
+  type Training,
+  weightsDigest,
+} from '../../lib/wire/trainer.ts';
 import type { TaskContext, TaskProgressFields, TaskResult } from '../../lib/wire/worker-session.ts';
 import { LogitsStream } from './logits-stream.ts';
 
@@ -40,23 +49,32 @@ export class StudentTrainer {
 
   async run(request: TrainStudentRequest, task: TaskContext): Promise<TaskResult> {
     const { job, command, dataset, compute, workerId } = request;
-    const plan = planStudent(job, dataset, command.student, command.control);
+    // What the job's code may do was decided when the job was taken on.
+    const losses = command.control ? undefined : await loadCustomLosses(compute, job);
+    const network = job.students.find(({ name }) => name === command.student);
+    const init = await loadInit(request.objects, network);
+    const plan = planStudent(job, dataset, command.student, command.control, init, losses);
     const members = command.view?.members ?? [];
     const self = members.findIndex((member) => member.workerId === workerId);
     const own = members[self];
     if (own === undefined) {
       throw new StillhouseError('INVALID_ARGUMENT', `worker ${workerId} is no member of the view that it was sent`);
     }
-    const program = await openTraining(compute, plan, request.objects);
+    const training = await openTraining(compute, plan, dataset);
+    const { program } = training;
     let stream: LogitsStream | undefined;
     const onAbort = () => this.close();
     task.signal.addEventListener('abort', onAbort, { once: true });
     try {
       const averager = await this.#openAverager(request, members, self, program.vectorSize);
       stream = plan.usesTeacher ? await openStream(request, plan, self, task.signal) : undefined;
-      task.ready({ parameters: plan.program.model.parameterCount, stepsTotal: plan.totalSteps });
+      task.ready({
+        parameters: plan.program.model.parameterCount,
+        stepsTotal: plan.totalSteps,
+        notice: noticeOf(program),
+      });
       await task.begun;
-      const share = await train({ program, dataset, plan, own, averager, stream, task });
+      const share = await train({ training, plan, own, averager, stream, task });
       return await finish(request, plan, program, share, self === 0, task.signal);
     } finally {
       task.signal.removeEventListener('abort', onAbort);
@@ -108,8 +126,7 @@ function openStream(
 }
 
 interface TrainArguments {
-  readonly program: Program;
-  readonly dataset: Dataset;
+  readonly training: Training;
   readonly plan: ModelPlan;
   readonly own: ViewMember__Output;
   readonly averager: BusAverager;
@@ -117,20 +134,11 @@ interface TrainArguments {
   readonly task: TaskContext;
 }
 
-async function train({
-  program,
-  dataset,
-  plan,
-  own,
-  averager,
-  stream,
-  task,
-}: TrainArguments): Promise<TaskProgressFields> {
+async function train({ training, plan, own, averager, stream, task }: TrainArguments): Promise<TaskProgressFields> {
   const meter = new ShareMeter(own);
   const { firstLane, lanes } = own;
   await runTraining({
-    program,
-    dataset,
+    ...training,
     plan: plan.training,
     firstLane,
     lanes,
@@ -139,13 +147,13 @@ async function train({
     signal: task.signal,
     onCommit: (commit) => task.progress(meter.commit(commit, averager.traffic)),
   });
-  return meter.finish(await weightsDigest(program));
+  return meter.finish(await weightsDigest(training.program));
 }
 
 async function finish(
   request: TrainStudentRequest,
   plan: ModelPlan,
-  program: Program,
+  program: TrainableModel,
   share: TaskProgressFields,
   stores: boolean,
   signal: AbortSignal,

@@ -7,7 +7,7 @@ import { localAverager } from '../../lib/gradient/local-averager.ts';
 import { planTeacher } from '../../lib/wire/job-plan.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { ShareMeter } from '../../lib/wire/share-meter.ts';
-import { evaluateAndStore, openTraining, weightsDigest } from '../../lib/wire/trainer.ts';
+import { evaluateAndStore, loadInit, noticeOf, openTraining, weightsDigest } from '../../lib/wire/trainer.ts';
 import type { TaskContext, TaskResult } from '../../lib/wire/worker-session.ts';
 
 export interface TrainTeacherRequest {
@@ -22,20 +22,25 @@ export interface TrainTeacherRequest {
 
 export async function trainTeacher(request: TrainTeacherRequest, task: TaskContext): Promise<TaskResult> {
   const { job, jobId, dataset, compute, objects } = request;
-  const plan = planTeacher(job, dataset, request.teacher);
+  const network = job.teachers.find(({ name }) => name === request.teacher);
+  const plan = planTeacher(job, dataset, request.teacher, await loadInit(objects, network));
   const { lanes } = plan.training;
-  const program = await openTraining(compute, plan, objects);
+  const training = await openTraining(compute, plan, dataset);
+  const { program } = training;
   try {
-    task.ready({ parameters: plan.program.model.parameterCount, stepsTotal: plan.totalSteps });
+    task.ready({
+      parameters: plan.program.model.parameterCount,
+      stepsTotal: plan.totalSteps,
+      notice: noticeOf(program),
+    });
     await task.begun;
     const meter = new ShareMeter({ workerId: request.workerId, firstLane: 0, lanes });
     await runTraining({
-      program,
-      dataset,
+      ...training,
       plan: plan.training,
       firstLane: 0,
       lanes,
-      averager: localAverager(lanes, program.vectorSize),
+      averager: lanes === 1 ? null : localAverager(lanes, program.vectorSize),
       teacher: null,
       signal: task.signal,
       onCommit: (commit) => task.progress(meter.commit(commit, { bytesSent: 0, bytesReceived: 0 })),

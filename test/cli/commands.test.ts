@@ -9,12 +9,18 @@ const COMMANDS = [
   ['up'],
   ['run'],
   ['predict'],
+  ['doctor'],
   ['job'],
   ['job', 'submit'],
   ['job', 'list'],
   ['job', 'get'],
   ['job', 'watch'],
   ['job', 'cancel'],
+  ['weights'],
+  ['weights', 'inspect'],
+  ['weights', 'import'],
+  ['weights', 'export'],
+  ['architectures'],
 ];
 
 test('every command has help with an example', async (t) => {

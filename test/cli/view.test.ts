@@ -33,6 +33,7 @@ function phase(kind: Phase['kind'], state: Phase['state'], subject: string, more
     modelDigest: '',
     seconds: 0,
     parameters: 0,
+    notice: '',
     ...more,
   };
 }
@@ -81,6 +82,15 @@ test('progress: changes at once, steps now and then, nothing twice', (t) => {
     'train teacher big: done in 20.0 s, 100 steps, loss 2.300 -> 0.500, accuracy 50.0 % of 1,000 test images',
   ]);
   t.deepEqual(lines.next(ended, 9000), []);
+});
+
+test('what users should know of a phase is said once', (t) => {
+  const lines = new ProgressLines(2000);
+  const running = (notice: string) =>
+    job('JOB_STATE_RUNNING', [phase('PHASE_KIND_DISTIL', 'PHASE_STATE_RUNNING', 'few', { notice })]);
+  t.deepEqual(lines.next(running(''), 0), ['distil few: running']);
+  t.deepEqual(lines.next(running('it is slow'), 100), ['distil few: it is slow']);
+  t.deepEqual(lines.next(running('it is slow'), 200), []);
 });
 
 test('the report joins what belongs to a student, and says what was not measured', (t) => {

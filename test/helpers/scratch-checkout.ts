@@ -71,7 +71,15 @@ export class ScratchCheckout {
   start(environment: Record<string, string> = {}): RunningSetup {
     const child = spawn(process.execPath, [join(this.root, 'scripts', 'setup.mjs')], {
       cwd: this.root,
-      env: { HOME: this.home, STILLHOUSE_CACHE: this.cache, PATH: this.#tools, LANG: 'C.UTF-8', ...environment },
+      env: {
+        HOME: this.home,
+        STILLHOUSE_CACHE: this.cache,
+        // The same on machines with a GPU.
+        STILLHOUSE_GPU: 'off',
+        PATH: this.#tools,
+        LANG: 'C.UTF-8',
+        ...environment,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     return follow(child);

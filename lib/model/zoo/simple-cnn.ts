@@ -6,9 +6,15 @@ export const simpleCnn: Architecture = {
   summary: 'conv 3x3 (32), ReLU, max-pool 2, linear',
   initialisation: 'pytorch',
   layers: [
-    { kind: 'conv2d', name: 'conv1', filters: 32, kernel: 3, padding: 1, bias: true },
-    { kind: 'relu' },
-    { kind: 'max-pool', size: 2, stride: 2 },
+    {
+      kind: 'block',
+      name: 'convolution',
+      layers: [
+        { kind: 'conv2d', name: 'conv1', filters: 32, kernel: 3, padding: 1, bias: true },
+        { kind: 'relu' },
+        { kind: 'max-pool', size: 2, stride: 2 },
+      ],
+    },
     { kind: 'flatten' },
     { kind: 'linear', name: 'fc1', features: 'classes' },
   ],

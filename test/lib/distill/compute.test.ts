@@ -38,7 +38,14 @@ test('errors of the thread arrive as what they are, and the end of the thread re
   const compute = new Compute();
   const program = await compute.open(spec);
   const error = await t.throwsAsync(
-    program.sums({ count: 1, images: new Float32Array(3072), labels: new Int32Array(1), teacherLogits: null }),
+    program.sums({
+      step: 0,
+      lane: 0,
+      count: 1,
+      images: new Float32Array(3072),
+      labels: new Int32Array(1),
+      teacherLogits: null,
+    }),
   );
   t.true(error instanceof StillhouseError);
   t.regex(error?.message ?? '', /only predicts/);

@@ -1,9 +1,9 @@
 import test from 'ava';
 import { createRandom, type Random } from '../../../lib/base/random.ts';
 import type { LossTerm } from '../../../lib/distill/loss.ts';
-import type { Optimizer } from '../../../lib/distill/optimizer.ts';
+import type { Optimizer } from '../../../lib/distill/optimizer-spec.ts';
 import { StepProgram } from '../../../lib/distill/step-program.ts';
-import type { MicroBatch } from '../../../lib/distill/step-spec.ts';
+import type { MicroBatch, TrainingSpec } from '../../../lib/distill/step-spec.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import type { Architecture } from '../../../lib/model/layers.ts';
 import { describeModel, initialStatistics, type ModelSpec } from '../../../lib/model/parameters.ts';
@@ -48,18 +48,31 @@ function open(
   temperature: number,
   optimizer: Optimizer,
   sizes: number[],
+  change: Partial<TrainingSpec> = {},
 ) {
-  const training = { terms, temperature, optimizer, totalSteps: 10, batchSizes: sizes };
+  const training: TrainingSpec = {
+    loss: { terms, temperature },
+    optimizer,
+    totalSteps: 10,
+    batchSizes: sizes,
+    fineTune: 'all',
+    precision: 'float32',
+    compile: 'required',
+    seed: 1,
+    ...change,
+  };
   const preprocessing = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] };
   const program = new StepProgram({ model, preprocessing, training, predictBatchSizes: [2, 8] });
   program.write('statistics', initialStatistics(model));
-  for (const slot of program.slots) program.write(slot, new Float32Array(model.parameterCount));
+  for (const slot of program.slots) program.write(slot, new Float32Array(program.slotSize));
   return program;
 }
 
 function randomBatch(model: ModelSpec, count: number, random: Random): MicroBatch {
   const { height, width, channels } = model.input;
   return {
+    step: 0,
+    lane: 0,
     count,
     images: Float32Array.from({ length: count * height * width * channels }, () => 255 * random.nextFloat()),
     labels: Int32Array.from({ length: count }, () => random.nextInt(model.classes)),
@@ -165,6 +178,9 @@ const optimizers: Optimizer[] = [
     schedule: { type: 'cosine', warmupSteps: 2 },
   },
   { type: 'adam', learningRate: 0.01, weightDecay: 0, schedule: CONSTANT },
+  { type: 'adamw', learningRate: 0.01, weightDecay: 0.1, schedule: { type: 'cosine', warmupSteps: 2 } },
+  { type: 'adam', learningRate: 0.01, weightDecay: 0, schedule: CONSTANT, clipNorm: 3 },
+  { ...SGD, clipNorm: 1000 },
   {
     type: 'adam',
     learningRate: 0.01,
@@ -195,7 +211,7 @@ for (const optimizer of optimizers) {
   });
 }
 
-/** torch.optim.SGD and torch.optim.Adam in float64, read off their documentation. */
+/** torch.optim.SGD, Adam, AdamW and torch.nn.utils.clip_grad_norm_ in float64, read off their documentation. */
 function referenceOptimizer(optimizer: Optimizer, start: Float32Array) {
   const weights = Float64Array.from(start);
   const first = new Float64Array(start.length);
@@ -209,10 +225,15 @@ function referenceOptimizer(optimizer: Optimizer, start: Float32Array) {
     };
     const warm = schedule.warmupSteps > index ? (index + 1) / schedule.warmupSteps : 1;
     const rate = optimizer.learningRate * decay[schedule.type] * warm;
+    const norm = Math.hypot(...gradient.subarray(0, weights.length));
+    const clip = Math.min(1, (optimizer.clipNorm ?? Number.POSITIVE_INFINITY) / (norm + 1e-6));
     for (let i = 0; i < weights.length; i++) {
-      const g = (gradient[i] as number) + optimizer.weightDecay * (weights[i] as number);
+      const isDecoupled = optimizer.type === 'adamw';
+      const decayed = isDecoupled ? 0 : optimizer.weightDecay * (weights[i] as number);
+      const g = clip * (gradient[i] as number) + decayed;
       let change = g;
-      if (optimizer.type === 'adam') {
+      if (isDecoupled) weights[i] = (weights[i] as number) * (1 - rate * optimizer.weightDecay);
+      if (optimizer.type !== 'sgd') {
         first[i] = 0.9 * (first[i] as number) + 0.1 * g;
         second[i] = 0.999 * (second[i] as number) + 0.001 * g * g;
         const corrected = (first[i] as number) / (1 - 0.9 ** (index + 1));
@@ -237,6 +258,8 @@ test('sums of micro-batches add up to the sums of the whole batch, where nothing
   );
   const whole = randomBatch(model, 12, random);
   const part = (from: number, to: number): MicroBatch => ({
+    step: 0,
+    lane: 0,
     count: to - from,
     images: whole.images.slice(from * 3072, to * 3072),
     labels: whole.labels.slice(from, to),

@@ -99,6 +99,18 @@ const refused: [string, object, string][] = [
   ],
   ['a teacher of a control arm', { lineage: { ...smallManifest.lineage, arm: 'control' } }, 'lineage.teacher'],
   ['a digest that is none', { lineage: { ...smallManifest.lineage, dataset: 'sha256:12' } }, 'lineage.dataset'],
+  ['an unknown arm', { lineage: { ...smallManifest.lineage, arm: 'found' } }, 'lineage.arm'],
+  ['a job without its id', { lineage: { ...smallManifest.lineage, job: undefined } }, 'lineage.job'],
+  [
+    'an imported model with a job',
+    { lineage: { arm: 'imported', source: { file: 'w.pth', digest: sha256('w') }, job: 'job-1' } },
+    'lineage',
+  ],
+  [
+    'an imported model whose source has no digest',
+    { lineage: { arm: 'imported', source: { file: 'w.pth', digest: 'w' } } },
+    'lineage.source.digest',
+  ],
   ['weights elsewhere', { weights: { file: '../w', digest: sha256(''), parameters: 1 } }, 'weights.file'],
 ];
 

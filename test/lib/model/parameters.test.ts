@@ -7,16 +7,9 @@ import {
   initialStatistics,
 } from '../../../lib/model/parameters.ts';
 import { architectureNamed, architectureNames } from '../../../lib/model/zoo.ts';
+import { sameValues } from '../../helpers/same-values.ts';
 
 const IMAGE = { height: 32, width: 32, channels: 3 };
-
-test('parameter counts are the published ones', (t) => {
-  const count = (name: string, classes: number) =>
-    describeModel(architectureNamed(name), IMAGE, classes).parameterCount;
-  t.is(count('simple-cnn', 5), 41_861);
-  t.is(count('resnet-8', 10), 78_042);
-  t.is(count('resnet-20', 10), 272_474);
-});
 
 test('an unknown architecture is refused with the known names', (t) => {
   const error = t.throws(() => architectureNamed('resnet-9'));
@@ -24,12 +17,13 @@ test('an unknown architecture is refused with the known names', (t) => {
 });
 
 test('tensors leave in the layout of PyTorch and come back unchanged', (t) => {
-  for (const name of architectureNames.slice(0, 3)) {
+  for (const name of architectureNames.filter((name) => !/-(18|34|50|32x4)$/.test(name))) {
     const model = describeModel(architectureNamed(name), IMAGE, 10);
     const parameters = initialParameters(model, 7);
     const statistics = initialStatistics(model).map((value, index) => value + index);
     const tensors = exportTensors(model, parameters, statistics);
-    t.deepEqual(importTensors(model, tensors), { parameters, statistics });
+    const back = importTensors(model, tensors);
+    t.true(sameValues(back.parameters, parameters) && sameValues(back.statistics, statistics), name);
   }
 });
 
@@ -70,8 +64,8 @@ test('tensors that do not fit are refused by name', (t) => {
 
 test('initial weights depend on the seed and on nothing else', (t) => {
   const model = describeModel(architectureNamed('simple-cnn'), IMAGE, 5);
-  t.deepEqual(initialParameters(model, 3), initialParameters(model, 3));
-  t.notDeepEqual(initialParameters(model, 3), initialParameters(model, 4));
+  t.true(sameValues(initialParameters(model, 3), initialParameters(model, 3)));
+  t.false(sameValues(initialParameters(model, 3), initialParameters(model, 4)));
   const bound = 1 / Math.sqrt(27);
   const conv = initialParameters(model, 3).subarray(0, 27 * 32);
   t.true(conv.every((value) => Math.abs(value) <= bound));

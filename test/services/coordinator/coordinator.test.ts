@@ -6,6 +6,7 @@ import { Datasets } from '../../../lib/wire/datasets.ts';
 import type { Job__Output } from '../../../lib/wire/generated/stillhouse/v1/Job.ts';
 import { dial, type RpcClient, unary } from '../../../lib/wire/grpc.ts';
 import { connectNats } from '../../../lib/wire/nats.ts';
+import type { TaskReadyFields } from '../../../lib/wire/task-runner.ts';
 import { attend } from '../../../lib/wire/worker-session.ts';
 import { type Coordinator, startCoordinator } from '../../../services/coordinator/run.ts';
 import { silent, testLogger } from '../../helpers/logger.ts';
@@ -67,6 +68,7 @@ async function start(t: ExecutionContext, server: NatsServer, dataRoot: string):
     id: 'coordinator-1',
     nats,
     datasets,
+    files: { cache: dataRoot, allowPaths: false },
     host: '127.0.0.1',
     port: 0,
     healthPort: 0,
@@ -119,6 +121,19 @@ async function fullCluster(setup: Setup, students: Script = workAsAsked) {
   return { teacher, students: workers, specialists };
 }
 
+const NOTICE = 'its steps run eagerly, which is slow, because of a test';
+
+const workAndWarn: Script = (start, { signal, leaderEpoch, begun, ready, progress }, workerId) => {
+  const context = {
+    signal,
+    leaderEpoch,
+    begun,
+    progress,
+    ready: (fields: TaskReadyFields) => ready({ ...fields, notice: NOTICE }),
+  };
+  return workAsAsked(start, context, workerId);
+};
+
 const submit = ({ client }: Setup, spec = JOB, idempotencyKey = '') =>
   unary(client, 'SubmitJob', { spec, idempotencyKey }, LIMITS);
 
@@ -154,7 +169,7 @@ test('a job from submission to an evaluated route, on the wire', async (t) => {
   await until(async () =>
     (await unary(client, 'GetJob', { id: job.id }, LIMITS)).message.startsWith('waits for 1 more'),
   );
-  const { teacher, students, specialists } = await fullCluster(setup);
+  const { teacher, students, specialists } = await fullCluster(setup, workAndWarn);
   const jobs = await watching;
   const last = jobs.at(-1) as Job__Output;
   t.is(last.state, 'JOB_STATE_SUCCEEDED', last.message);
@@ -180,6 +195,10 @@ test('a job from submission to an evaluated route, on the wire', async (t) => {
     ],
   );
   t.is(last.phases[6]?.accuracy, 5 / 6);
+  t.deepEqual(
+    last.phases.map(({ notice }) => notice),
+    ['', NOTICE, NOTICE, NOTICE, NOTICE, '', ''],
+  );
 
   t.deepEqual(
     teacher.tasks.map(({ task }) => task),

@@ -119,7 +119,7 @@ class Harness {
 
   ready(kind: Started['command']['kind'], stepsTotal = 10): void {
     for (const { workerId, taskId } of this.tasks(kind)) {
-      this.send({ kind: 'ready', workerId, taskId, parameters: 5, stepsTotal });
+      this.send({ kind: 'ready', notice: '', workerId, taskId, parameters: 5, stepsTotal });
     }
   }
 
@@ -240,10 +240,18 @@ test('the happy path: phases in order, tasks as they should be, everything told'
     t.deepEqual(command, { kind: 'train-student', student: 'left', control: false, view, teachers });
 
   const [first, second] = students as [Started, Started];
-  h.send({ kind: 'ready', workerId: first.workerId, taskId: first.taskId, parameters: 5, stepsTotal: 10 });
+  h.send({ kind: 'ready', notice: '', workerId: first.workerId, taskId: first.taskId, parameters: 5, stepsTotal: 10 });
   t.false(h.effects.some(({ kind }) => kind === 'begin-task'));
-  h.send({ kind: 'ready', workerId: second.workerId, taskId: second.taskId, parameters: 5, stepsTotal: 10 });
+  h.send({
+    kind: 'ready',
+    notice: 'it is slow',
+    workerId: second.workerId,
+    taskId: second.taskId,
+    parameters: 5,
+    stepsTotal: 10,
+  });
   t.is(h.effects.filter(({ kind }) => kind === 'begin-task').length, 2);
+  t.is(h.job.phases[1]?.notice, 'it is slow');
   h.nowMs += 4_000;
   const share = { ...shareOf('student-2', 2, 2), stepsCommitted: 5, samplesCommitted: 80 };
   h.send({
@@ -358,7 +366,7 @@ test('what a worker says about the task of another one is ignored', (t) => {
   h.runTo(1);
   const [serving] = h.tasks('serve-teacher') as [Started];
   const warnings = () => h.effects.filter(({ kind }) => kind === 'warn').length;
-  const ready = { kind: 'ready', parameters: 5, stepsTotal: 10 } as const;
+  const ready = { kind: 'ready', notice: '', parameters: 5, stepsTotal: 10 } as const;
   h.send({ ...ready, workerId: 'student-1', taskId: serving.taskId });
   t.is(warnings(), 1);
   t.deepEqual(h.tasks('train-student'), []);
@@ -383,7 +391,7 @@ test('what a worker says about the task of another one is ignored', (t) => {
   h.send({ kind: 'done', ...asSecond, result: resultOf(first, true) });
   t.is(warnings(), 1);
   t.is(h.job, before);
-  h.send({ kind: 'ready', workerId: 'student-9', taskId: 'old', parameters: 5, stepsTotal: 10 });
+  h.send({ kind: 'ready', notice: '', workerId: 'student-9', taskId: 'old', parameters: 5, stepsTotal: 10 });
   t.is(warnings(), 0, 'a task of the past is no reason to warn');
 });
 
@@ -413,7 +421,7 @@ test('workers that never get ready fail the job, by name', (t) => {
   one.begin();
   one.runTo(2);
   const [{ workerId, taskId }] = one.tasks('train-student') as [Started];
-  one.send({ kind: 'ready', workerId, taskId, parameters: 5, stepsTotal: 10 });
+  one.send({ kind: 'ready', notice: '', workerId, taskId, parameters: 5, stepsTotal: 10 });
   late(one, /^control arm of student left: worker student-2 was not ready/);
   const begun = new Harness();
   begun.begin();
@@ -513,7 +521,7 @@ test('workers that expect different numbers of steps do not begin', (t) => {
   h.runTo(1);
   h.ready('serve-teacher');
   for (const [at, { workerId, taskId }] of h.tasks('train-student').entries()) {
-    h.send({ kind: 'ready', workerId, taskId, parameters: 5, stepsTotal: 10 + at });
+    h.send({ kind: 'ready', notice: '', workerId, taskId, parameters: 5, stepsTotal: 10 + at });
   }
   t.regex(
     h.job.message,

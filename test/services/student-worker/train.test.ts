@@ -1,5 +1,6 @@
 /** A student's training task in one process: a real compute thread, a real data set, the bus in memory. */
 import test, { type ExecutionContext } from 'ava';
+import { sha256 } from '../../../lib/base/digest.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
 import { loadModel } from '../../../lib/checkpoint/models.ts';
 import { createMemoryStore } from '../../../lib/checkpoint/store.ts';
@@ -12,8 +13,8 @@ import type { Bus } from '../../../lib/wire/bus.ts';
 import { parseJobFile } from '../../../lib/wire/job-file.ts';
 import { planStudent } from '../../../lib/wire/job-plan.ts';
 import { MemoryBroker } from '../../../lib/wire/memory-bus.ts';
-import type { TaskContext, TaskProgressFields } from '../../../lib/wire/task-runner.ts';
-import { evaluateAndStore, openTraining, weightsDigest } from '../../../lib/wire/trainer.ts';
+import type { TaskContext, TaskProgressFields, TaskReadyFields } from '../../../lib/wire/task-runner.ts';
+import { evaluateAndStore, loadInit, openTraining, weightsDigest } from '../../../lib/wire/trainer.ts';
 import { StudentTrainer } from '../../../services/student-worker/train-task.ts';
 import { silent } from '../../helpers/logger.ts';
 import { writeSmallDataset } from '../../helpers/small-dataset.ts';
@@ -105,7 +106,7 @@ test.serial('one, two and three workers end with the same bits, batch norm and t
     t.is(new Set(shares.map((share) => share?.stepsCommitted)).size, 1);
     digests.push(shares[0]?.weightsDigest as string);
     const samples = shares.reduce((sum, share) => sum + (share?.samplesCommitted ?? 0), 0);
-    t.is(samples, 2 * planStudent(JOB, parts.dataset, 'student', true).training.ids.length);
+    t.is(samples, 2 * planStudent(JOB, parts.dataset, 'student', true, null).training.ids.length);
     // The first member alone evaluates and stores; what it stored is what was trained.
     t.deepEqual(
       results.map(({ modelDigest }) => modelDigest !== undefined),
@@ -113,7 +114,7 @@ test.serial('one, two and three workers end with the same bits, batch norm and t
     );
     const stored = await loadModel((requests[0] as (typeof requests)[0]).objects, results[0]?.modelDigest as string);
     t.is(stored.manifest.lineage.arm, 'control');
-    t.is(results[0]?.evaluatedImages, planStudent(JOB, parts.dataset, 'student', true).testIds.length);
+    t.is(results[0]?.evaluatedImages, planStudent(JOB, parts.dataset, 'student', true, null).testIds.length);
   }
   t.is(new Set(digests).size, 1);
 });
@@ -135,14 +136,15 @@ test.serial('a task that is cancelled while a peer is missing ends at once, and 
 /** Runs the loop directly, with what it waits for under the test's control. */
 async function loop(t: ExecutionContext, change: { teacher?: LogitsSource; averager?: 'stuck'; dataset?: Dataset }) {
   const parts = await setUp(t);
-  const plan = planStudent(JOB, parts.dataset, 'student', change.teacher === undefined);
-  const program = await openTraining(parts.compute, plan, createMemoryStore());
+  const plan = planStudent(JOB, parts.dataset, 'student', change.teacher === undefined, null);
+  const dataset = change.dataset ?? parts.dataset;
+  const training = await openTraining(parts.compute, plan, dataset);
+  const { program } = training;
   const controller = new AbortController();
   const stuck = { average: () => new Promise<never>(() => undefined) };
   const commits: number[] = [];
   const running = runTraining({
-    program,
-    dataset: change.dataset ?? parts.dataset,
+    ...training,
     plan: plan.training,
     firstLane: 0,
     lanes: LANES,
@@ -202,8 +204,8 @@ test.serial('the same job twice gives the same weights, another seed others', as
   await Promise.all([first.running, second.running]);
   t.is(await weightsDigest(first.program), await weightsDigest(second.program));
   const startOf = async (job: typeof JOB) => {
-    const plan = planStudent(job, first.parts.dataset, 'student', true);
-    return weightsDigest(await openTraining(first.parts.compute, plan, createMemoryStore()));
+    const plan = planStudent(job, first.parts.dataset, 'student', true, null);
+    return weightsDigest((await openTraining(first.parts.compute, plan, first.parts.dataset)).program);
   };
   t.is(await startOf(JOB), await startOf(JOB));
   t.not(await startOf({ ...JOB, seed: 6 }), await startOf(JOB));
@@ -213,13 +215,37 @@ test.serial('a student that starts from a stored model starts with its weights a
   const trained = await loop(t, {});
   await trained.running;
   const { dataset, compute } = trained.parts;
-  const plan = planStudent(JOB, dataset, 'student', true);
+  const plan = planStudent(JOB, dataset, 'student', true, null);
   const objects = createMemoryStore();
   const signal = new AbortController().signal;
   const parts = { program: trained.program, plan, dataset, job: JOB, jobId: 'job-1', teacher: null, objects, signal };
   const { modelDigest: digest } = await evaluateAndStore(parts);
   const [student] = JOB.students;
-  const job = { ...JOB, students: [{ ...student, init: digest } as NonNullable<typeof student>] };
-  const warm = await openTraining(compute, planStudent(job, dataset, 'student', true), objects);
-  t.is(await weightsDigest(warm), await weightsDigest(trained.program));
+  const network = { ...student, init: digest } as NonNullable<typeof student>;
+  const job = { ...JOB, students: [network] };
+  const init = await loadInit(objects, network);
+  const warm = await openTraining(compute, planStudent(job, dataset, 'student', true, init), dataset);
+  t.is(await weightsDigest(warm.program), await weightsDigest(trained.program));
+});
+
+test.serial('a loss that cannot be compiled trains eagerly, and says so', async (t) => {
+  const parts = await setUp(t);
+  const source = `export default ({ tf, logits, labels }) =>
+    tf.mul(tf.sum(tf.square(logits), 1), 1 + labels.dataSync().length);`;
+  const module = { digest: sha256(source), name: 'mine.ts', source };
+  const distill = { ...JOB.distill, loss: [{ module, weight: 1, parameters: {} }] };
+  const asked = request(parts, new MemoryBroker().connect(), 1, 0, 1);
+  const ready: TaskReadyFields[] = [];
+  const trainer = new StudentTrainer();
+  t.teardown(() => trainer.close());
+  const run = (job: typeof JOB) =>
+    trainer.run(
+      { ...asked, job, command: { ...asked.command, control: false } },
+      { ...context(), ready: (fields) => ready.push(fields) },
+    );
+  const { last } = await run({ ...JOB, distill, train: { ...JOB.train, epochs: 1 } });
+  t.regex(ready[0]?.notice ?? '', /^its steps run eagerly, which is slow, because .*reads a tensor's value/);
+  t.is(last?.step, ready[0]?.stepsTotal);
+  const required = { ...JOB, distill, train: { ...JOB.train, compile: 'required' as const } };
+  await t.throwsAsync(run(required), { message: /mine\.ts.*reads a tensor's value/ });
 });

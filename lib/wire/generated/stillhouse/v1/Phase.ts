@@ -19,6 +19,7 @@ export interface Phase {
   'modelDigest'?: (string);
   'seconds'?: (number | string);
   'parameters'?: (number);
+  'notice'?: (string);
 }
 
 export interface Phase__Output {
@@ -36,4 +37,5 @@ export interface Phase__Output {
   'modelDigest': (string);
   'seconds': (number);
   'parameters': (number);
+  'notice': (string);
 }

@@ -5,10 +5,12 @@ export interface TaskReady {
   'taskId'?: (string);
   'parameters'?: (number);
   'stepsTotal'?: (number);
+  'notice'?: (string);
 }
 
 export interface TaskReady__Output {
   'taskId': (string);
   'parameters': (number);
   'stepsTotal': (number);
+  'notice': (string);
 }

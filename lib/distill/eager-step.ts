@@ -1,0 +1,69 @@
+/** The sums of a micro-batch computed operation by operation: the reference of the compiled step, and what replaces it. */
+import { mixSeeds } from '../base/random.ts';
+import { type Keep, withTensors } from '../engine/scope.ts';
+import { type Tensor, tf } from '../engine/tf.ts';
+import type { ModelSpec, TensorSpec } from '../model/parameters.ts';
+import { type BatchTensors, type GradientPlan, microBatchSums } from './batch-gradient.ts';
+import { imageShape, type MicroBatch, type ProgramSpec } from './step-spec.ts';
+
+/** Flat vectors of a model. */
+export interface ModelState {
+  readonly parameters: Float32Array;
+  readonly statistics: Float32Array;
+}
+
+/** @param numbers [countStepNumbers] @returns [vectorSize] */
+export function eagerSums(
+  spec: ProgramSpec,
+  plan: GradientPlan,
+  state: ModelState,
+  batch: MicroBatch,
+  numbers: Float32Array,
+): Float32Array {
+  return withTensors((keep) => {
+    const tensors = stateTensors(spec.model, state, keep);
+    const inputs = batchTensors(spec, batch, numbers, plan.training.seed, keep);
+    return keep(tf.tidy(() => flatSums(plan, tensors, inputs))).dataSync() as Float32Array;
+  });
+}
+
+/** The sums as one vector, [vectorSize]. */
+export function flatSums(plan: GradientPlan, state: ReadonlyMap<string, Tensor>, batch: BatchTensors): Tensor {
+  return tf.concat(microBatchSums(plan, state, batch).map((sum) => tf.reshape(sum, [sum.size])));
+}
+
+function stateTensors(model: ModelSpec, { parameters, statistics }: ModelState, keep: Keep): Map<string, Tensor> {
+  const cut = (specs: readonly TensorSpec[], flat: Float32Array) => {
+    let offset = 0;
+    return specs.map(({ name, shape, size }) => {
+      const values = flat.subarray(offset, offset + size);
+      offset += size;
+      return [name, keep(tf.tensor(values, [...shape]))] as const;
+    });
+  };
+  return new Map([...cut(model.parameters, parameters), ...cut(model.statistics, statistics)]);
+}
+
+/** A micro-batch as tensors. */
+export function batchTensors(
+  spec: ProgramSpec,
+  batch: MicroBatch,
+  numbers: Float32Array,
+  seed: number,
+  keep: Keep,
+): BatchTensors {
+  const { count, images, labels, teacherLogits, step, lane } = batch;
+  const { height, width, channels } = imageShape(spec);
+  return {
+    images: keep(tf.tensor4d(images, [count, height, width, channels])),
+    labels: keep(tf.tensor1d(labels, 'int32')),
+    teacherLogits: teacherLogits === null ? null : keep(tf.tensor2d(teacherLogits, [count, spec.model.classes])),
+    numbers: keep(tf.tensor1d(numbers)),
+    key: keep(tf.tensor1d(randomKey(seed, step, lane), 'int32')),
+  };
+}
+
+/** What is random in a step depends on what is computed, never on where or when. */
+function randomKey(seed: number, step: number, lane: number): Int32Array {
+  return Int32Array.of(mixSeeds(seed, step), lane);
+}
