@@ -6,6 +6,6 @@ const args = process.argv.slice(2);
 // Asking what there is must not download hundreds of megabytes; it only takes the npm packages.
 const isQuestion =
   args.length === 0 ||
-  ['help', 'doctor'].includes(args[0]) ||
+  ['help', 'doctor', 'architectures'].includes(args[0]) ||
   args.some((arg) => ['--help', '-h', '--version', '-V'].includes(arg));
 process.exitCode = await runCommandLine(isQuestion ? 'packages' : 'cli', args);

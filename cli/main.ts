@@ -24,6 +24,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const interrupts = watchInterrupts(killAllChildren);
   // Whatever ends this process, a crash included: nothing that it started stays.
   process.once('exit', killAllChildren);
+  // They stay: that the reader of a pipe has gone is heard of after the last line was written.
   const onOutputError = (error: Error) => interrupts.interrupt(`the output was closed: ${error.message}`);
   for (const stream of [process.stdout, process.stderr]) stream.on('error', onOutputError);
   let exitCode = 0;
@@ -43,7 +44,6 @@ export async function main(argv: readonly string[]): Promise<number> {
   } finally {
     interrupts.dispose();
     process.off('exit', killAllChildren);
-    for (const stream of [process.stdout, process.stderr]) stream.off('error', onOutputError);
   }
   return interrupts.exitCode() ?? exitCode;
 }

@@ -26,6 +26,7 @@ import {
 } from '../options.ts';
 import { buildReport, reportLines, type SampleAnswer } from '../report.ts';
 import { askRouter } from '../rest.ts';
+import { saveModels } from '../run-models.ts';
 import { clockTime, counted, grouped } from '../text.ts';
 
 interface RunOptions extends SizeOptions, JobFileOptions, CustomCodeOption {
@@ -129,7 +130,7 @@ function studentsFor(spec: JobSpec, options: RunOptions): number {
 async function runOn(cluster: LocalCluster, checked: CheckedJob, folder: string, context: CliContext): Promise<void> {
   const { spec } = checked;
   const startedMs = monotonicMs();
-  const { coordinator, router } = cluster.endpoints;
+  const { coordinator, router, nats } = cluster.endpoints;
   const signal = AbortSignal.any([context.signal, cluster.failure]);
   const client = new CoordinatorClient(coordinator, signal);
   try {
@@ -145,9 +146,13 @@ async function runOn(cluster: LocalCluster, checked: CheckedJob, folder: string,
       const message = `job ${spec.name} ${stateName(job.state)}: ${job.message}`;
       throw new StillhouseError('ABORTED', message, { hint: `logs in ${join(folder, 'logs')}` });
     }
+    const models = join(folder, 'models');
+    await saveModels(nats, job, models, signal);
     for (const line of ['', ...reportLines(report), '']) context.out(line);
     const seconds = (monotonicMs() - startedMs) / 1000;
-    context.out(`succeeded in ${clockTime(seconds)}; the report is ${join(folder, 'report.json')}`);
+    context.out(
+      `succeeded in ${clockTime(seconds)}; the report is ${join(folder, 'report.json')}, the models are in ${models}`,
+    );
   } finally {
     client.close();
   }

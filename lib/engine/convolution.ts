@@ -8,10 +8,19 @@ import { backend, type OpAttribute, type Tensor, tf } from './tf.ts';
  * @param filter [height, width, in, out]
  */
 export function conv2d(x: Tensor, filter: Tensor, window: Window): Tensor {
-  const { binding } = backend();
-  const { input, attributes } = padded(x, filter, window);
-  const onGpu = attributeOf('use_cudnn_on_gpu', binding.TF_ATTR_BOOL, true);
-  return convolve('Conv2D', 'Conv2DBackprop', input, filter, [...attributes, onGpu]);
+  const [batch, height, width] = x.shape as [number, number, number, number];
+  const [rows, columns] = planSides(x, filter, window);
+  const live = withoutDeadTaps(filter, rows, columns);
+  const coversAll = [rows, columns].every(({ places, before, after }) => places === 1 && before === 0 && after === 0);
+  const filters = filter.shape[3] as number;
+  if (coversAll && rows.taps === height && columns.taps === width) {
+    const flat = tf.reshape(x, [batch, x.size / batch]) as tf.Tensor2D;
+    const product = tf.matMul(flat, tf.reshape(live, [live.size / filters, filters]) as tf.Tensor2D);
+    return tf.reshape(product, [batch, 1, 1, filters]);
+  }
+  const { input, attributes } = padded(x, rows, columns, window.stride);
+  const onGpu = attributeOf('use_cudnn_on_gpu', backend().binding.TF_ATTR_BOOL, true);
+  return convolve('Conv2D', 'Conv2DBackprop', input, live, [...attributes, onGpu]);
 }
 
 /**
@@ -21,8 +30,52 @@ export function conv2d(x: Tensor, filter: Tensor, window: Window): Tensor {
  */
 export function depthwiseConv2d(x: Tensor, filter: Tensor, window: Window): Tensor {
   const name = 'DepthwiseConv2dNative';
-  const { input, attributes } = padded(x, filter, window);
-  return convolve(name, `${name}Backprop`, input, filter, attributes);
+  const [rows, columns] = planSides(x, filter, window);
+  const { input, attributes } = padded(x, rows, columns, window.stride);
+  return convolve(name, `${name}Backprop`, input, withoutDeadTaps(filter, rows, columns), attributes);
+}
+
+/** A convolution along height or width. */
+interface Side {
+  readonly length: number;
+  /** Outputs. */
+  readonly places: number;
+  /** Zeros that are needed at either end. */
+  readonly before: number;
+  readonly after: number;
+  /** The filter's taps that ever meet the image: the others meet padding at every place, so they add nothing. */
+  readonly firstTap: number;
+  readonly taps: number;
+}
+
+function planSides(x: Tensor, filter: Tensor, window: Window): [Side, Side] {
+  const [, height, width] = x.shape as [number, number, number, number];
+  const [rows, columns] = filter.shape as [number, number];
+  return [planSide(height, rows, window), planSide(width, columns, window)];
+}
+
+function planSide(length: number, kernel: number, { stride, padding }: Window): Side {
+  const isSame = padding === 'same';
+  const places = isSame ? Math.ceil(length / stride) : Math.floor((length + 2 * padding - kernel) / stride) + 1;
+  const before = isSame ? samePadding(length, kernel, stride).before : padding;
+  const firstTap = Math.max(0, before - (places - 1) * stride);
+  const taps = Math.min(kernel, length + before) - firstTap;
+  // Zeros that no window reaches are left out.
+  const after = Math.max(0, (places - 1) * stride + taps - length - (before - firstTap));
+  return { length, places, before: before - firstTap, after, firstTap, taps };
+}
+
+/** TensorFlow's rule for SAME: as few zeros as ceil(length / stride) places need, an odd one at the end. */
+function samePadding(length: number, kernel: number, stride: number): { before: number; after: number } {
+  const zeros = Math.max(0, (Math.ceil(length / stride) - 1) * stride + kernel - length);
+  const before = Math.floor(zeros / 2);
+  return { before, after: zeros - before };
+}
+
+function withoutDeadTaps(filter: Tensor, rows: Side, columns: Side): Tensor {
+  const [height, width, channels, filters] = filter.shape as [number, number, number, number];
+  if (rows.taps === height && columns.taps === width) return filter;
+  return tf.slice(filter, [rows.firstTap, columns.firstTap, 0, 0], [rows.taps, columns.taps, channels, filters]);
 }
 
 /**
@@ -30,18 +83,16 @@ export function depthwiseConv2d(x: Tensor, filter: Tensor, window: Window): Tens
  * padding they know as well, but slowly: TensorFlow 2.21 leaves its gradients to kernels that are up to three times slower
  * than oneDNN's, and a depthwise one with a bias, which it fuses, ends the process (its shape function refuses EXPLICIT).
  */
-function padded(x: Tensor, filter: Tensor, { stride, padding }: Window): { input: Tensor; attributes: OpAttribute[] } {
+function padded(x: Tensor, rows: Side, columns: Side, stride: number): { input: Tensor; attributes: OpAttribute[] } {
   const dilations = attributeOf('dilations', backend().binding.TF_ATTR_INT, [1, 1, 1, 1]);
-  const [kernel, width] = filter.shape as [number, number];
-  const isSame = padding === 'same' || (stride === 1 && 2 * padding === kernel - 1 && kernel === width);
-  const attributes = [...windowAttributes({ stride, padding: isSame ? 'same' : 0 }), dilations];
-  if (isSame || padding === 0) return { input: x, attributes };
-  const around = (side: number): [number, number] => {
-    const places = Math.floor((side + 2 * padding - kernel) / stride) + 1;
-    // Zeros that no window reaches are left out.
-    return [padding, Math.max(0, (places - 1) * stride + kernel - side - padding)];
-  };
-  const [, rows, columns] = x.shape as [number, number, number, number];
+  const isSame = [rows, columns].every(({ length, taps, before, after, places }) => {
+    const same = samePadding(length, taps, stride);
+    return places === Math.ceil(length / stride) && before === same.before && after === same.after;
+  });
+  const isPadded = [rows, columns].some(({ before, after }) => before > 0 || after > 0);
+  const attributes = [...windowAttributes({ stride, padding: isPadded && isSame ? 'same' : 0 }), dilations];
+  if (isSame || !isPadded) return { input: x, attributes };
+  const around = ({ before, after }: Side): [number, number] => [before, after];
   return { input: tf.pad(x as tf.Tensor4D, [[0, 0], around(rows), around(columns), [0, 0]]), attributes };
 }
 

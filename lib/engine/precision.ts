@@ -13,6 +13,8 @@ const DTYPES = { float16: 19, bfloat16: 14 } as const;
 
 /** Always worth 16 bits: their work grows faster than their inputs. */
 const COMPUTES: ReadonlySet<string> = new Set([
+  'BatchMatMul',
+  'BatchMatMulV2',
   'Conv2D',
   'Conv2DBackpropInput',
   'Conv2DBackpropFilter',

@@ -59,6 +59,23 @@ const INFERRED_TYPES: Readonly<Record<string, Readonly<Record<string, number>>>>
   Where: { T: 0 },
 };
 
+/**
+ * Operations that wait for each other, in the order of their execution, although their inputs would let them run side by
+ * side: a filter's gradient beside its input's, above all. Each of them takes all threads, and two at a time would take each
+ * other's cache. Only of the backward pass: TensorFlow fuses forward operations, but none that others wait for.
+ */
+const ONE_AT_A_TIME: ReadonlySet<string> = new Set([
+  'AvgPoolGrad',
+  'Conv2DBackpropFilter',
+  'Conv2DBackpropInput',
+  'DepthwiseConv2dNativeBackpropFilter',
+  'DepthwiseConv2dNativeBackpropInput',
+  'FusedBatchNormGradV3',
+  'MaxPoolGrad',
+  'Relu6Grad',
+  'ReluGrad',
+]);
+
 /** Writes operations down while they are executed. */
 class Recorder {
   readonly #real: Binding;
@@ -67,6 +84,8 @@ class Recorder {
   readonly #rule: PrecisionRule;
   readonly #values = new Map<number, GraphValue>();
   #count = 0;
+  /** The latest of those that go one at a time. */
+  #latest: string | undefined;
 
   constructor(real: Binding, graph: GraphDefinition, prefix: string, precision: Precision) {
     this.#real = real;
@@ -112,7 +131,10 @@ class Recorder {
     const handles = this.#real.executeOp(op, attributes, inputIds, outputs);
     const inputs = inputIds.map((id) => this.#valueOf(id));
     const plan = this.#rule.plan(op, inputs);
-    const name = this.#add(op, op, plan.inputs, this.#attributesOf(op, attributes, inputs, plan.dtype));
+    const waits = ONE_AT_A_TIME.has(op);
+    const after = waits && this.#latest !== undefined ? [`^${this.#latest}`] : [];
+    const name = this.#add(op, op, [...plan.inputs, ...after], this.#attributesOf(op, attributes, inputs, plan.dtype));
+    if (waits) this.#latest = name;
     for (const [index, { id, dtype }] of handles.entries()) {
       const node = index === 0 ? name : `${name}:${index}`;
       this.bind(id, plan.isLow(index) ? { dtype, low: node } : { dtype, full: node });

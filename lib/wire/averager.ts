@@ -3,8 +3,8 @@ import { every, monotonicMs } from '../base/clock.ts';
 import { bytesOf } from '../base/digest.ts';
 import { StillhouseError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { Averager, LaneSums } from '../distill/training-loop.ts';
 import { divergence } from '../distill/divergence.ts';
+import type { Averager, LaneSums } from '../distill/training-loop.ts';
 import {
   type GradientChunk,
   type ResendRequest,

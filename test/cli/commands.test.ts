@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
@@ -142,4 +144,15 @@ test('a job file that is not there is named', async (t) => {
   const { code, err } = await runCli(t, ['run', 'nowhere/job.yaml']);
   t.is(code, 1);
   t.regex(err, /cannot read the job file nowhere\/job\.yaml: there is no such file/);
+});
+
+test('a reader that has gone, as in `stillhouse … | head`, is no crash', async (t) => {
+  const source = `const { main } = await import('./cli/main.ts'); process.exitCode = await main(['architectures']);`;
+  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', source]);
+  child.stdout.destroy();
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+  const [code] = await once(child, 'close');
+  t.is(code, 0, err);
+  t.notRegex(err, /EPIPE/);
 });

@@ -39,7 +39,9 @@ test('a cancelled job leaves room for the next, which another starts from; a kil
   const unknown = cluster.submit(jobFile('warm', 1, ', init: nobody/nothing'));
   await t.throwsAsync(unknown, { message: /students\[0\]\.init: there is no published model "nobody\/nothing"/ });
   const misfit = cluster.submit(jobFile('warm', 1, ', init: next/first-five').replace('simple-cnn', 'resnet-8'));
-  await t.throwsAsync(misfit, { message: /students\[0\]\.init: model next\/first-five is a simple-cnn, and is to start a resnet-8/ });
+  await t.throwsAsync(misfit, {
+    message: /students\[0\]\.init: model next\/first-five is a simple-cnn, and is to start a resnet-8/,
+  });
 
   const doomed = await cluster.submit(jobFile('doomed', 1000, ', init: next/first-five'));
   const phase = await cluster.reached(doomed, 'PHASE_KIND_DISTIL', 'first-five', 3);

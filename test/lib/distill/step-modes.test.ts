@@ -280,9 +280,35 @@ test('a lone step is bit for bit its parts: sums, their mean, the update', (t) =
     { precision: 'bfloat16' },
     { precision: 'float16' },
     { fineTune: { lastBlocks: 1 } },
-    { optimizer: { type: 'sgd', learningRate: 0.01, momentum: 0.9, nesterov: true, weightDecay: 0.1, schedule: { type: 'constant', warmupSteps: 0 } } },
-    { optimizer: { type: 'adamw', learningRate: 0.01, weightDecay: 0.1, schedule: { type: 'constant', warmupSteps: 0 } } },
-    { optimizer: { type: 'sgd', learningRate: 0.01, momentum: 0.9, nesterov: true, weightDecay: 0, schedule: { type: 'constant', warmupSteps: 0 }, clipNorm: 0.5 } },
+    {
+      optimizer: {
+        type: 'sgd',
+        learningRate: 0.01,
+        momentum: 0.9,
+        nesterov: true,
+        weightDecay: 0.1,
+        schedule: { type: 'constant', warmupSteps: 0 },
+      },
+    },
+    {
+      optimizer: {
+        type: 'adamw',
+        learningRate: 0.01,
+        weightDecay: 0.1,
+        schedule: { type: 'constant', warmupSteps: 0 },
+      },
+    },
+    {
+      optimizer: {
+        type: 'sgd',
+        learningRate: 0.01,
+        momentum: 0.9,
+        nesterov: true,
+        weightDecay: 0,
+        schedule: { type: 'constant', warmupSteps: 0 },
+        clipNorm: 0.5,
+      },
+    },
     {
       optimizer: {
         type: 'adamw',
@@ -302,7 +328,11 @@ test('a lone step is bit for bit its parts: sums, their mean, the update', (t) =
       const batch = randomBatch(resnet, random, { step, count: step === 3 ? 5 : 6 });
       const mean = parts.sums(batch).map((sum) => sum / batch.count);
       parts.apply(mean, step);
-      t.deepEqual(lone.loneStep(batch), { loss: mean.at(-2) as number, accuracy: mean.at(-1) as number }, `step ${step} ${JSON.stringify(change)}`);
+      t.deepEqual(
+        lone.loneStep(batch),
+        { loss: mean.at(-2) as number, accuracy: mean.at(-1) as number },
+        `step ${step} ${JSON.stringify(change)}`,
+      );
     }
     for (const name of ['parameters', 'statistics', ...lone.slots]) {
       t.true(

@@ -73,12 +73,25 @@ const windows: (Window & { size: number })[] = [
   { size: 3, stride: 2, padding: 'same' },
 ];
 
+/** Images on which every tap counts, and such on which some only ever meet padding. */
+const SIZES = [
+  [9, 8],
+  [1, 1],
+  [2, 2],
+  [1, 4],
+] as const;
+
+function cases({ size, padding }: Window & { size: number }) {
+  const fits = SIZES.filter((sides) => padding === 'same' || sides.every((side) => side + 2 * padding >= size));
+  return (['conv2d', 'depthwise-conv2d'] as const).flatMap((kind) => fits.map((sides) => [kind, sides] as const));
+}
+
 for (const window of windows) {
   const name = `${window.size}x${window.size}, stride ${window.stride}, padding ${window.padding}`;
 
-  for (const kind of ['conv2d', 'depthwise-conv2d'] as const) {
-    test(`${kind} ${name} is the sum over its window, and its gradients are that sum's`, (t) => {
-      const shape: Shape = [2, 9, 8, 3];
+  for (const [kind, [height, width]] of cases(window)) {
+    test(`${kind} ${name} at ${height}x${width} is the sum over its window, and its gradients are that sum's`, (t) => {
+      const shape: Shape = [2, height, width, 3];
       const filters = kind === 'conv2d' ? 4 : 1;
       const outputs = kind === 'conv2d' ? 4 : 3;
       const taps = window.size ** 2;
@@ -98,7 +111,7 @@ for (const window of windows) {
         });
         return Float64Array.from(y);
       };
-      const x = random(`${t.title} x`, 2 * 9 * 8 * 3);
+      const x = random(`${t.title} x`, 2 * height * width * 3);
       const filter = random(`${t.title} filter`, taps * 3 * filters);
       const y = compute(x, filter);
       const convolve = kind === 'conv2d' ? conv2d : depthwiseConv2d;

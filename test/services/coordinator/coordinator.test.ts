@@ -197,7 +197,7 @@ test('a job from submission to an evaluated route, on the wire', async (t) => {
   t.is(last.phases[6]?.accuracy, 5 / 6);
   t.deepEqual(
     last.phases.map(({ notice }) => notice),
-    ['', NOTICE, NOTICE, NOTICE, NOTICE, '', ''],
+    ['', NOTICE, NOTICE, NOTICE, NOTICE, '', NOTICE],
   );
 
   t.deepEqual(

@@ -230,7 +230,8 @@ test.serial('a student that starts from a stored model starts with its weights a
 
 test.serial('a loss that cannot be compiled trains eagerly, and says so', async (t) => {
   const parts = await setUp(t);
-  const source = `export default ({ tf, logits, labels }) =>
+  const source = `export const needs = { teacher: false };
+    export default ({ tf, logits, labels }) =>
     tf.mul(tf.sum(tf.square(logits), 1), 1 + labels.dataSync().length);`;
   const module = { digest: sha256(source), name: 'mine.ts', source };
   const distill = { ...JOB.distill, loss: [{ module, weight: 1, parameters: {} }] };

@@ -1,0 +1,42 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import test from 'ava';
+import type { Job } from '../../cli/coordinator-client.ts';
+import { saveModels } from '../../cli/run-models.ts';
+import { storeModel } from '../../lib/checkpoint/models.ts';
+import { encodeArtefact, readArtefactFolder } from '../../lib/model/artefact.ts';
+import { connectNats } from '../../lib/wire/nats.ts';
+import { testLogger } from '../helpers/logger.ts';
+import { startNatsServer } from '../helpers/nats-server.ts';
+import { smallManifest, smallTensors } from '../helpers/small-model.ts';
+import { tempFolder } from '../helpers/temp-folder.ts';
+
+const signal = new AbortController().signal;
+
+test('the teacher and the students of a job become folders, as they were stored', async (t) => {
+  const server = await startNatsServer();
+  t.teardown(() => server.stop());
+  const nats = await connectNats({ servers: server.url, name: 'test', logger: testLogger() });
+  t.teardown(() => nats.close());
+  const objects = await nats.objects();
+  const store = (name: string, seed: number) =>
+    storeModel(objects, encodeArtefact({ ...smallManifest, name }, smallTensors(seed)));
+  const phase = (kind: string, subject: string, modelDigest: string) => ({ kind, subject, modelDigest });
+  const digests = { big: await store('trees/big', 1), few: await store('trees/few', 2) };
+  const phases = [
+    phase('PHASE_KIND_TRAIN_TEACHER', 'big', digests.big),
+    phase('PHASE_KIND_DISTIL', 'few', digests.few),
+    phase('PHASE_KIND_CONTROL', 'few', await store('trees/few', 3)),
+    phase('PHASE_KIND_PUBLISH', 'trees', ''),
+  ];
+  const folder = path.join(await tempFolder(t), 'models');
+  await saveModels(server.url, { phases } as Job, folder, signal);
+  t.deepEqual((await readdir(folder)).sort(), ['big', 'few']);
+  for (const [name, digest] of Object.entries(digests)) {
+    t.is((await readArtefactFolder(path.join(folder, name), digest)).manifest.name, `trees/${name}`);
+  }
+
+  // Another run of the same job: nothing of the earlier one stays.
+  await saveModels(server.url, { phases: [phase('PHASE_KIND_DISTIL', 'other', digests.few)] } as Job, folder, signal);
+  t.deepEqual(await readdir(folder), ['other']);
+});
