@@ -54,6 +54,8 @@ export function configureEngine({
   // oneDNN and Eigen size their own pools by OpenMP's variable where they are built with it.
   env.OMP_NUM_THREADS = String(intraOpThreads);
   env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  // oneDNN's primitives are kept from step to step instead of being made anew for the larger layers.
+  env.TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE ??= 'false';
   // By it the compute thread, which has a copy of the environment, refuses to go on without a GPU that was asked for.
   env.STILLHOUSE_DEVICE = device;
   env.CUDA_VISIBLE_DEVICES = visibleDevices(device, env.CUDA_VISIBLE_DEVICES);
