@@ -5,6 +5,7 @@ import { StillhouseError } from '../lib/base/errors.ts';
 import { type Dataset, openDataset } from '../lib/data/dataset.ts';
 import type { Splits } from '../lib/data/splits.ts';
 import { type JobFile, type JobSpec, readJobFile, validateJob } from '../lib/wire/job-file.ts';
+import { checkNetworks } from '../lib/wire/job-networks.ts';
 import { checkSamples } from '../lib/wire/job-samples.ts';
 import type { DistillSpec, LossTermSpec } from '../lib/wire/job-spec.ts';
 import { resolveNetworks } from './job-networks.ts';
@@ -74,7 +75,7 @@ async function bundleLosses(distill: DistillSpec, folder: string, locate: JobFil
   return { ...distill, loss };
 }
 
-/** All that can be refused without a cluster: architectures, the data set, its classes, the sizes of the splits. */
+/** All that can be refused without a cluster: networks, the data set, its classes, the sizes of the splits. */
 export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Promise<CheckedJob> {
   // First without the data set: what the file itself gets wrong is named even when the data set is missing.
   validateJob(spec, undefined, locate);
@@ -84,7 +85,7 @@ export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Pro
   });
   try {
     validateJob(spec, dataset.classNames, locate);
-    const splits = splitsOrExplain(spec, dataset, locate);
+    const splits = samplesOrExplain(spec, dataset, locate);
     const count = Math.min(SAMPLE_COUNT, splits.test.length);
     const ids = Array.from({ length: count }, (_, i) => splits.test[Math.floor((i * splits.test.length) / count)] ?? 0);
     const { height, width, channels } = dataset.image;
@@ -103,12 +104,18 @@ export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Pro
   }
 }
 
-function splitsOrExplain(spec: JobSpec, dataset: Dataset, locate: JobFile['locate']): Splits {
+function samplesOrExplain(spec: JobSpec, dataset: Dataset, locate: JobFile['locate']): Splits {
   try {
+    checkNetworks(spec, dataset);
     return checkSamples(spec, dataset);
   } catch (error) {
     throw placed(error, StillhouseError.from(error).field ?? 'data', locate);
   }
+}
+
+/** `students[0].arch` as `students`, 0, `arch`. */
+function segmentsOf(field: string): (string | number)[] {
+  return [...field.matchAll(/\[(\d+)\]|[^.[]+/g)].map(([text, index]) => (index === undefined ? text : Number(index)));
 }
 
 /** The error with the path in the job file in front and the line behind. */
@@ -116,5 +123,5 @@ function placed(thrown: unknown, field: string, locate: JobFile['locate']): Stil
   const { code, message, hint } = StillhouseError.from(thrown);
   const text = message.startsWith(`${field}:`) ? message : `${field}: ${message}`;
   const details = hint === undefined ? { field } : { field, hint };
-  return new StillhouseError(code, `${text}${locate(field.split('.'))}`, { ...details, cause: thrown });
+  return new StillhouseError(code, `${text}${locate(segmentsOf(field))}`, { ...details, cause: thrown });
 }

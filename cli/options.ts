@@ -28,7 +28,7 @@ export interface SizeOptions {
 }
 
 const WORKERS_MAX = 64;
-const THREADS_MAX = 1024;
+export const THREADS_MAX = 1024;
 /** The plan's highest offset is 139. */
 const PORT_BASE_MAX = 65_535 - 139;
 

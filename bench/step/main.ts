@@ -8,48 +8,12 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { table } from '../../cli/text.ts';
-import { describeError } from '../../lib/base/errors.ts';
-import { describeModel } from '../../lib/model/parameters.ts';
-import { architectureNamed } from '../../lib/model/zoo.ts';
+import { describeError, StillhouseError } from '../../lib/base/errors.ts';
 import { median } from '../report.ts';
+import { type BenchCase, CASES, modelOf } from './cases.ts';
 import { stepFlops } from './flops.ts';
 import { Peer } from './peer.ts';
 import type { StepCase } from './protocol.ts';
-
-interface Bar {
-  readonly over: 'eager' | 'pytorch';
-  readonly ratio: number;
-}
-
-interface BenchCase extends StepCase {
-  readonly bars: readonly Bar[];
-}
-
-const CASES: readonly BenchCase[] = [
-  {
-    net: 'simple-cnn',
-    size: 32,
-    classes: 5,
-    batch: 64,
-    bars: [
-      { over: 'eager', ratio: 2.8 },
-      { over: 'pytorch', ratio: 1.4 },
-    ],
-  },
-  {
-    net: 'resnet-20',
-    size: 32,
-    classes: 10,
-    batch: 64,
-    bars: [
-      { over: 'eager', ratio: 1.6 },
-      { over: 'pytorch', ratio: 1 },
-    ],
-  },
-  { net: 'resnet-18', size: 32, classes: 10, batch: 64, bars: [{ over: 'pytorch', ratio: 1 }] },
-  { net: 'resnet-18', size: 224, classes: 1000, batch: 8, bars: [{ over: 'pytorch', ratio: 1 }] },
-  { net: 'student-net', size: 224, classes: 2, batch: 32, bars: [] },
-];
 
 /** Time that a runner gets per turn, and the turns of a case. */
 const TURN_MS = 1_000;
@@ -70,15 +34,16 @@ interface Measured {
 export interface StepBenchOptions {
   /** Python with torch and torchvision; undefined leaves PyTorch out. */
   readonly python: string | undefined;
-  /** Only these nets. */
+  /** Only these of `NETS`; none for all. */
   readonly nets: readonly string[];
   readonly threads: number;
 }
 
 /** @returns whether every bar that could be measured was reached */
 export async function benchStep(options: StepBenchOptions, out: (line: string) => void): Promise<boolean> {
-  const runners = await startRunners(options, out);
+  const runners: Runner[] = [];
   try {
+    for await (const runner of startRunners(options, out)) runners.push(runner);
     await describeMachine(runners, options.threads, out);
     let isReached = true;
     for (const benchCase of CASES) {
@@ -93,28 +58,29 @@ export async function benchStep(options: StepBenchOptions, out: (line: string) =
   }
 }
 
-async function startRunners({ python, threads }: StepBenchOptions, out: (line: string) => void): Promise<Runner[]> {
+/** Yields each as it starts, so that those that run are known when one cannot. */
+async function* startRunners(
+  { python, threads }: StepBenchOptions,
+  out: (line: string) => void,
+): AsyncGenerator<Runner> {
   const script = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-  const ours = (mode: 'compiled' | 'averaged' | 'eager') =>
-    Peer.start(`ours, ${mode}`, process.execPath, ['--import=tsx', script('./ours.ts'), String(threads)]);
-  const runners: Runner[] = [
-    { label: 'ours, compiled', kind: 'compiled', mode: 'compiled', peer: await ours('compiled') },
-    { label: 'ours, averaged', kind: 'averaged', mode: 'averaged', peer: await ours('averaged') },
-    { label: 'ours, eager', kind: 'eager', mode: 'eager', peer: await ours('eager') },
-  ];
+  for (const mode of ['compiled', 'averaged', 'eager'] as const) {
+    const label = `ours, ${mode}`;
+    const args = ['--import=tsx', script('./ours.ts'), String(threads)];
+    yield { label, kind: mode, mode, peer: await Peer.start(label, process.execPath, args) };
+  }
   if (python === undefined || !existsSync(python)) {
     out(
       `PyTorch is left out: ${python === undefined ? 'no --python or STILLHOUSE_BENCH_PYTHON' : `there is no ${python}`}`,
     );
     out('  python3 -m venv VENV && VENV/bin/pip install torch torchvision; then --python VENV/bin/python');
-    return runners;
+    return;
   }
   for (const mode of ['eager', 'channels_last', 'compile']) {
     const label = `PyTorch, ${mode}`;
     const peer = await Peer.start(label, python, [script('./pytorch_peer.py'), String(threads)]);
-    runners.push({ label, kind: 'pytorch', mode, peer });
+    yield { label, kind: 'pytorch', mode, peer };
   }
-  return runners;
 }
 
 /** Opens the case everywhere, then lets the runners take turns. A runner that cannot is left out with its reason. */
@@ -129,7 +95,7 @@ async function measure(
   const stepsPerTurn = new Map<Runner, number>();
   for (const runner of runners) {
     try {
-      await runner.peer.open(stepCase, runner.mode);
+      await openSame(runner, stepCase);
       const warm = median(await runner.peer.run(4));
       stepsPerTurn.set(runner, Math.max(2, Math.round(TURN_MS / warm)));
       times.set(runner, []);
@@ -141,6 +107,15 @@ async function measure(
     for (const [runner, samples] of times) samples.push(...(await runner.peer.run(stepsPerTurn.get(runner) as number)));
   }
   return [...times].map(([runner, samples]) => ({ runner, medianMs: median(samples) }));
+}
+
+/** @throws FAILED_PRECONDITION when the runner's model has not as many parameters as ours: times would say nothing */
+async function openSame({ label, mode, peer }: Runner, stepCase: StepCase): Promise<void> {
+  const { parameters } = await peer.open(stepCase, mode);
+  const { parameterCount } = modelOf(stepCase);
+  if (parameters === parameterCount) return;
+  const message = `${label} has built another model: ${parameters} parameters, expected ${parameterCount}`;
+  throw new StillhouseError('FAILED_PRECONDITION', message);
 }
 
 async function peakGflops(runners: readonly Runner[]): Promise<number> {
@@ -155,9 +130,8 @@ function report(
   peak: number,
   out: (line: string) => void,
 ): boolean {
-  const { net, size, classes, batch, bars } = benchCase;
-  const model = describeModel(architectureNamed(net), { height: size, width: size, channels: 3 }, classes);
-  const gflop = (stepFlops(model) * batch) / 1e9;
+  const { batch, bars } = benchCase;
+  const gflop = (stepFlops(modelOf(benchCase)) * batch) / 1e9;
   const ours = measured.find(({ runner }) => runner.kind === 'compiled');
   const rows = measured.map(({ runner, medianMs }) => [
     runner.label,
@@ -170,9 +144,8 @@ function report(
     out(`  ${line}`);
   let isReached = ours !== undefined;
   for (const { over, ratio } of bars) {
-    const others = measured.filter(({ runner }) => runner.kind === over);
-    if (ours === undefined || others.length === 0) continue;
-    const best = Math.min(...others.map(({ medianMs }) => medianMs));
+    const best = bestMs(measured, over);
+    if (ours === undefined || best === undefined) continue;
     const reached = best / ours.medianMs;
     const verdict = reached >= ratio ? 'reached' : 'MISSED';
     out(
@@ -180,7 +153,18 @@ function report(
     );
     if (reached < ratio) isReached = false;
   }
+  const averagedMs = bestMs(measured, 'averaged');
+  const pytorchMs = bestMs(measured, 'pytorch');
+  if (averagedMs !== undefined && pytorchMs !== undefined) {
+    out(`  averaged: ${(pytorchMs / averagedMs).toFixed(2)}x PyTorch's best mode`);
+  }
   return isReached;
+}
+
+/** Undefined when no runner of the kind was measured. */
+function bestMs(measured: readonly Measured[], kind: Runner['kind']): number | undefined {
+  const times = measured.filter(({ runner }) => runner.kind === kind).map(({ medianMs }) => medianMs);
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 async function describeMachine(

@@ -12,8 +12,8 @@ import { configureEngine } from '../../lib/engine/environment.ts';
 import { engineFingerprint } from '../../lib/engine/fingerprint.ts';
 import { withTensors } from '../../lib/engine/scope.ts';
 import { type Tensor, tf } from '../../lib/engine/tf.ts';
-import { describeModel, initialParameters, initialStatistics, type TensorSpec } from '../../lib/model/parameters.ts';
-import { architectureNamed } from '../../lib/model/zoo.ts';
+import { initialParameters, initialStatistics, type TensorSpec } from '../../lib/model/parameters.ts';
+import { modelOf } from './cases.ts';
 import type { PeerInfo, StepCase, StepRequest } from './protocol.ts';
 
 const MOMENTUM = 0.9;
@@ -26,8 +26,8 @@ interface Stepper {
   close(): void;
 }
 
-function specOf({ net, size, classes, batch }: StepCase): ProgramSpec & { readonly training: TrainingSpec } {
-  const model = describeModel(architectureNamed(net), { height: size, width: size, channels: 3 }, classes);
+function specOf(request: StepCase): ProgramSpec & { readonly training: TrainingSpec } {
+  const model = modelOf(request);
   const terms = [
     { type: 'cross-entropy', weight: 0.1 },
     { type: 'kl', weight: 0.9 },
@@ -43,7 +43,7 @@ function specOf({ net, size, classes, batch }: StepCase): ProgramSpec & { readon
       schedule: { type: 'constant', warmupSteps: 0 },
     },
     totalSteps: 1_000_000,
-    batchSizes: [batch],
+    batchSizes: [request.batch],
     fineTune: 'all',
     precision: 'float32',
     // A silent fallback would be measured as if it were the compiled step.

@@ -1,9 +1,13 @@
 /** A process of the step benchmark, asked one thing at a time. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { monotonicMs } from '../../lib/base/clock.ts';
-import { StillhouseError } from '../../lib/base/errors.ts';
+import { describeError, StillhouseError } from '../../lib/base/errors.ts';
 import type { Opened, PeerInfo, StepCase, StepRequest, StepTimes } from './protocol.ts';
+
+/** Enough for the end of a Python traceback or of a stack. */
+const LAST_LINES = 12;
 
 export class Peer {
   readonly name: string;
@@ -11,11 +15,22 @@ export class Peer {
   startMs = 0;
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
+  /** What it has said last on standard error. */
+  readonly #complaints: string[] = [];
+  readonly #closed: Promise<unknown>;
 
   constructor(name: string, command: string, args: readonly string[]) {
     this.name = name;
-    this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] });
-    this.#lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]();
+    this.#child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const { stdin, stdout, stderr } = this.#child;
+    this.#lines = createInterface({ input: stdout as Readable })[Symbol.asyncIterator]();
+    const complain = (line: string) => {
+      this.#complaints.push(line);
+      if (this.#complaints.length > LAST_LINES) this.#complaints.shift();
+    };
+    createInterface({ input: stderr as Readable }).on('line', complain);
+    for (const end of [this.#child, stdin as Writable]) end.on('error', (error) => complain(describeError(error)));
+    this.#closed = new Promise((resolve) => this.#child.once('close', resolve));
   }
 
   /** Starts the process and waits until its library is loaded. */
@@ -46,7 +61,11 @@ export class Peer {
   async #ask<T>(request: StepRequest): Promise<T> {
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#lines.next();
-    if (done === true) throw new StillhouseError('ABORTED', `${this.name} ended (exit code ${this.#child.exitCode})`);
+    if (done === true) {
+      await this.#closed;
+      const said = this.#complaints.map((line) => `\n    ${line}`).join('');
+      throw new StillhouseError('ABORTED', `${this.name} ended (exit code ${this.#child.exitCode})${said}`);
+    }
     const reply = JSON.parse(value);
     if (typeof reply.error === 'string') throw new StillhouseError('INTERNAL', `${this.name}: ${reply.error}`);
     return reply;

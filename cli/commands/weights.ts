@@ -9,6 +9,7 @@ import { importModel } from '../../lib/model/imported-model.ts';
 import { pretrainedNames } from '../../lib/model/pretrained.ts';
 import { openWeights } from '../../lib/model/weights-source.ts';
 import type { CliContext } from '../context.ts';
+import { layersOf } from '../layer-file.ts';
 import { wholeNumber } from '../options.ts';
 import { grouped } from '../text.ts';
 import { inspectionLines, inspectWeights } from '../weights-view.ts';
@@ -48,7 +49,10 @@ export function addWeightsCommand(program: Command, context: CliContext): void {
     .description('Make a model of a file of weights: a folder with model.json and weights.safetensors.')
     .argument('<file>', FILE_HELP)
     .requiredOption('--out <folder>', 'the folder to write; it must not exist')
-    .option('--arch <name>', 'the architecture (default: the only one that fits)')
+    .option(
+      '--arch <name|file>',
+      'the architecture: a name, or a file with its layers (default: the only one that fits)',
+    )
     .option('--name <name>', 'what the model is called (default: imported/<architecture>)')
     .option(
       '--classes <file>',
@@ -79,7 +83,7 @@ async function importWeights(location: string, options: ImportCommandOptions, co
   const source = await openWeights(location, cacheRoot(context.environment));
   const { arch, name, classes, mean, std, inputSize, out } = options;
   const artefact = importModel(source, {
-    ...(arch !== undefined && { architecture: arch }),
+    ...(arch !== undefined && { architecture: await layersOf(arch, '.') }),
     ...(name !== undefined && { name }),
     ...(classes !== undefined && { classNames: await readClassNames(classes) }),
     ...(mean !== undefined && { mean }),

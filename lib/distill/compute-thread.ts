@@ -18,6 +18,8 @@ function programOf(number: number): StepProgram {
   return program;
 }
 
+const loadedLosses = new Map<string, Awaited<ReturnType<typeof loadCustomLoss>>>();
+
 type Result<Call extends ComputeCall> = ComputeCalls[Call]['result'];
 type Handlers = {
   [Call in ComputeCall]: (args: ComputeCalls[Call]['arguments']) => Result<Call> | Promise<Result<Call>>;
@@ -26,9 +28,11 @@ type Handlers = {
 const handlers: Handlers = {
   fingerprint: () => engineFingerprint(),
   loadLoss: async (source) => {
-    const { compute, needsTeacher } = await loadCustomLoss(source);
-    customLosses.set(source.digest, compute);
-    return { needsTeacher };
+    // A module once imported stays in memory: jobs that share a loss share it.
+    const loaded = loadedLosses.get(source.digest) ?? (await loadCustomLoss(source));
+    loadedLosses.set(source.digest, loaded);
+    customLosses.set(source.digest, loaded.compute);
+    return { needsTeacher: loaded.needsTeacher };
   },
   open: ({ program, spec }) => {
     const { model, training } = spec;

@@ -30,14 +30,19 @@ export class FrozenBackbone implements TrainableModel {
       training: null,
       predictBatchSizes: [FEATURE_BATCH],
     });
-    const head = await compute.open({
-      model: parts.head,
-      // Features are taken as they are: (x / 255 - 0) / (1 / 255).
-      preprocessing: { mean: new Array(features).fill(0), std: new Array(features).fill(1 / 255) },
-      training: training === null ? null : { ...training, fineTune: 'all' },
-      predictBatchSizes,
-    });
-    return new FrozenBackbone(spec, parts, backbone, head);
+    try {
+      const head = await compute.open({
+        model: parts.head,
+        // Features are taken as they are: (x / 255 - 0) / (1 / 255).
+        preprocessing: { mean: new Array(features).fill(0), std: new Array(features).fill(1 / 255) },
+        training: training === null ? null : { ...training, fineTune: 'all' },
+        predictBatchSizes,
+      });
+      return new FrozenBackbone(spec, parts, backbone, head);
+    } catch (error) {
+      await backbone.close();
+      throw error;
+    }
   }
 
   private constructor(spec: ProgramSpec, parts: SplitModel, backbone: Program, head: Program) {

@@ -123,8 +123,12 @@ export class StepGraph {
     );
     const held = means.map((mean, index) => graph.add(`${prefix}/held${index}`, 'Identity', [mean, `^${all}`], { T }));
     const tail = held.slice(-TAIL_NUMBERS).map((mean, index) => reshape(graph, `${prefix}/tail${index}`, mean, [1]));
+    // Finite only if every mean is.
+    const squares = held.map((mean, index) => graph.add(`${prefix}/square${index}`, 'L2Loss', [mean], { T }));
+    const sum = graph.add(`${prefix}/squares`, 'AddN', squares, { T, N: attribute.integer(squares.length) });
+    const finite = reshape(graph, `${prefix}/finite`, sum, [1]);
     const updates = this.#addUpdates(prefix, { training, trainable, statistics }, held);
-    const metrics = joinVector(graph, `${prefix}/metrics`, tail);
+    const metrics = joinVector(graph, `${prefix}/metrics`, [...tail, finite]);
     graph.add(`${prefix}/done`, 'Identity', [metrics, ...updates.map((node) => `^${node}`)], { T });
   }
 

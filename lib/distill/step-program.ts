@@ -12,7 +12,7 @@ import { stepNumbers } from './optimizer.ts';
 import { slotNames } from './optimizer-spec.ts';
 import { StepGraph } from './step-graph.ts';
 import { imageShape, type MicroBatch, type ProgramSpec, type StepMetrics, type StepMode } from './step-spec.ts';
-import { verifySums } from './verify-step.ts';
+import { tryEager, verifySums } from './verify-step.ts';
 
 /**
  * Factors by which the loss is multiplied for a backward pass in float16, tried in this order until the sums are finite.
@@ -97,7 +97,11 @@ export class StepProgram {
     if (this.mode?.kind !== 'compiled' || plan.training.precision === 'float16') {
       const mean = this.sums(batch).map((sum) => sum / batch.count);
       this.apply(mean, batch.step);
-      return { loss: mean.at(-2) as number, accuracy: mean.at(-1) as number };
+      return {
+        loss: mean.at(-2) as number,
+        accuracy: mean.at(-1) as number,
+        hasFiniteGradients: mean.every(Number.isFinite),
+      };
     }
     this.#checkBatch(batch);
     const { loss, totalSteps, optimizer } = plan.training;
@@ -108,7 +112,8 @@ export class StepProgram {
       feeds[`${prefix}/count`] = keep(tf.scalar(batch.count));
       feeds['apply/numbers'] = keep(tf.tensor1d(stepNumbers(optimizer, batch.step, totalSteps)));
       const metrics = this.#session.read(feeds, `${prefix}/done`);
-      return { loss: metrics[0] as number, accuracy: metrics[1] as number };
+      const [lossMean, accuracy, squares] = metrics as unknown as [number, number, number];
+      return { loss: lossMean, accuracy, hasFiniteGradients: Number.isFinite(squares) };
     });
   }
 
@@ -191,12 +196,17 @@ export class StepProgram {
     const random = createRandom(hashName(model.architecture.name), model.parameterCount);
     const state = { parameters: initialParameters(model, 1), statistics: initialStatistics(model) };
     try {
+      if (plan.training.precision !== 'float32') {
+        // Rounding to 16 bits would hide a small difference.
+        const full: GradientPlan = { ...plan, training: { ...plan.training, precision: 'float32' } };
+        this.#loadVerified(full, state, random).close();
+      }
       return { session: this.#loadVerified(plan, state, random), mode: { kind: 'compiled' } };
     } catch (thrown) {
       const error = StillhouseError.from(thrown, 'compiling the step');
       if (plan.training.compile === 'required') throw error;
       // What eager execution cannot do either is an error of the model or the loss, better told now than at the first step.
-      verifySums(this.spec, plan, state, (batch, numbers) => eagerSums(this.spec, plan, state, batch, numbers), random);
+      tryEager(this.spec, plan, state, random);
       return { session: this.#load(plan, false), mode: { kind: 'eager', reason: error.message } };
     }
   }

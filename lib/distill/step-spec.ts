@@ -60,6 +60,8 @@ export interface StepMetrics {
   readonly loss: number;
   /** Share of correct answers, 0..1. */
   readonly accuracy: number;
+  /** Loss and statistics included. Where they are not finite, the weights are lost. */
+  readonly hasFiniteGradients: boolean;
 }
 
 /** How a program's gradients are computed. */

@@ -155,8 +155,10 @@ async function stepAlone(
   const waitFrom = monotonicMs();
   const logits = await unlessAborted(preparation.logits, run.signal);
   const teacherWaitMs = monotonicMs() - waitFrom;
-  const { loss, accuracy } = await run.program.loneStep(await batchOfLane(run, step, preparation, logits));
-  if (!Number.isFinite(loss)) throw divergence(step);
+  const { loss, accuracy, hasFiniteGradients } = await run.program.loneStep(
+    await batchOfLane(run, step, preparation, logits),
+  );
+  if (!hasFiniteGradients) throw divergence(step);
   const teacherSamples = logits === null ? 0 : preparation.ids.length;
   return { loss, accuracy, teacherSamples, teacherWaitMs, averagingWaitMs: 0 };
 }

@@ -29,7 +29,6 @@ const FOLLOWS: ReadonlySet<string> = new Set([
   'AddN',
   'AddV2',
   'AvgPool',
-  'AvgPoolGrad',
   'BiasAdd',
   'FusedBatchNormGradV3',
   'FusedBatchNormV3',

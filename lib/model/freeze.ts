@@ -59,9 +59,7 @@ export interface SplitModel {
 export function splitAtHead(model: ModelSpec): SplitModel {
   const { architecture, input, classes } = model;
   const { layers, blocks } = layersByDepth(architecture);
-  const cut = layers.findIndex(
-    ({ layer: { kind }, depth }) => depth > blocks && (kind === 'dropout' || kind === 'linear'),
-  );
+  const cut = layers.findIndex(({ layer, depth }) => depth > blocks && isHeadStart(layer));
   if (cut === -1) {
     throw new StillhouseError('INVALID_ARGUMENT', `${architecture.name} has no head that could be trained by itself`, {
       hint: 'put the linear layer behind the last block',
@@ -95,6 +93,31 @@ export function splitAtHead(model: ModelSpec): SplitModel {
 
 function firstLinear(layers: readonly Layer[]): string | undefined {
   return layers.find((layer) => layer.kind === 'linear')?.name;
+}
+
+/**
+ * Whether training the head on the backbone's features is training it within the model: the cut leaves to the head just what
+ * `fineTune: head` trains, and nothing before it is random.
+ */
+export function hasFixedFeatures(model: ModelSpec): boolean {
+  const { layers } = layersByDepth(model.architecture);
+  const cut = layers.findIndex(({ layer, depth }) => depth > model.blocks && isHeadStart(layer));
+  const before = layers.slice(0, cut).map(({ layer }) => layer);
+  const isVector = before.some(({ kind }) => kind === 'flatten' || kind === 'global-average-pool');
+  if (!isVector || before.some(hasDropout)) return false;
+  const trained = trainableTensors(model, 'head');
+  const { head } = splitAtHead(model);
+  return trained.length === head.parameters.length;
+}
+
+function isHeadStart({ kind }: Layer): boolean {
+  return kind === 'dropout' || kind === 'linear';
+}
+
+function hasDropout(layer: Layer): boolean {
+  if (layer.kind === 'block') return layer.layers.some(hasDropout);
+  if (layer.kind === 'residual') return [...layer.main, ...layer.shortcut].some(hasDropout);
+  return layer.kind === 'dropout';
 }
 
 /** The whole model's parameters from its parts'. */

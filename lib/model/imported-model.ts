@@ -1,5 +1,6 @@
 /** Weights from elsewhere → a model artefact, as if a job had trained it. */
 import { StillhouseError } from '../base/errors.ts';
+import type { ImageShape } from '../data/manifest.ts';
 import { type ArchitectureSpec, architectureLabel, resolveArchitecture } from './architecture-choice.ts';
 import { type EncodedArtefact, encodeArtefact } from './artefact.ts';
 import { imagenetClasses } from './imagenet-classes.ts';
@@ -16,8 +17,10 @@ export interface ImportOptions {
   readonly classNames?: readonly string[];
   /** Numbers the classes where nothing names them: enough for a model that is trained further. */
   readonly namelessClasses?: boolean;
-  /** Height and width of the images in pixels. */
+  /** Height and width of the images in pixels; goes before what the source says. */
   readonly inputSize?: number;
+  /** The images where the source does not say; default: of the usual size of the architecture, in colour. */
+  readonly input?: ImageShape;
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
 }
@@ -33,14 +36,10 @@ const CHANNELS = 3;
 export function importModel(source: WeightsSource, options: ImportOptions): EncodedArtefact {
   const architecture = options.architecture ?? source.architecture ?? onlyFit(source);
   const label = architectureLabel(architecture);
-  const side = options.inputSize ?? usualInputSize(label);
-  const square = { height: side, width: side, channels: CHANNELS };
-  const given = options.inputSize === undefined ? source : { input: null, networkInput: null };
-  const input = given.input ?? square;
-  const networkInput = given.networkInput ?? square;
+  const { input, networkInput } = imagesFor(options, source, label);
   const model = fitWeights(source.tensors, resolveArchitecture(architecture), networkInput);
   const classNames = namesFor(options.classNames ?? source.classNames, model.classes, options.namelessClasses ?? false);
-  const preprocessing = preprocessingFor(options, source, label);
+  const preprocessing = preprocessingFor(options, source, label, input.channels);
   return encodeArtefact(
     {
       formatVersion: 1,
@@ -56,6 +55,21 @@ export function importModel(source: WeightsSource, options: ImportOptions): Enco
     },
     source.tensors,
   );
+}
+
+/** The images that the model is given, and what of them its network takes. */
+function imagesFor(
+  options: ImportOptions,
+  source: WeightsSource,
+  label: string,
+): { input: ImageShape; networkInput: ImageShape } {
+  const usual = usualInputSize(label);
+  const fallback = options.input ?? { height: usual, width: usual, channels: CHANNELS };
+  const input = source.input ?? fallback;
+  const { inputSize: side } = options;
+  if (side === undefined) return { input, networkInput: source.networkInput ?? input };
+  const square = { height: side, width: side, channels: input.channels };
+  return { input: square, networkInput: square };
 }
 
 function onlyFit({ tensors, file }: WeightsSource): string {
@@ -84,8 +98,13 @@ function numbered(classes: number): readonly string[] {
   return Array.from({ length: classes }, (_, index) => `class-${index}`);
 }
 
-function preprocessingFor(options: ImportOptions, source: WeightsSource, architecture: string): Preprocessing {
-  const usual = isForImagenet(architecture) ? IMAGENET_PREPROCESSING : undefined;
+function preprocessingFor(
+  options: ImportOptions,
+  source: WeightsSource,
+  architecture: string,
+  channels: number,
+): Preprocessing {
+  const usual = isForImagenet(architecture) && channels === CHANNELS ? IMAGENET_PREPROCESSING : undefined;
   const known = source.preprocessing ?? usual;
   const mean = options.mean ?? known?.mean;
   const std = options.std ?? known?.std;

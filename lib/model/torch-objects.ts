@@ -1,7 +1,7 @@
 /** What a PyTorch pickle may name: storages, tensors over them, and the few plain classes of a state dict. */
 import { StillhouseError } from '../base/errors.ts';
 import type { NumberType } from './number-types.ts';
-import { PickleGlobal, type PickleHost } from './pickle.ts';
+import { PickleGlobal, type PickleHost } from './pickle-machine.ts';
 
 /** Numbers in the file, found by their key. Tensors may share one. */
 export interface TorchStorage {

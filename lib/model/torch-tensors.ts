@@ -34,12 +34,15 @@ export function readTensors(
     if (total > valuesMax) throw refuse(where, name, `brings all tensors to ${total} values, in ${valuesMax} bytes`);
     plans.set(name, plan);
   }
+  // So that numbers which no tensor needs any more take no memory.
+  const lastOf = new Map([...tensors].map(([name, { storage }]) => [storage, name]));
   const numbers = new Map<TorchStorage, Float32Array>();
   const found = new Map<string, NamedTensor>();
   for (const [name, plan] of plans) {
     const { storage } = tensors.get(name) as TorchTensor;
     const values = numbers.get(storage) ?? readNumbers(storage.type, dataOf(storage));
-    numbers.set(storage, values);
+    if (lastOf.get(storage) === name) numbers.delete(storage);
+    else numbers.set(storage, values);
     found.set(name, { shape: plan.shape, values: gather(values, plan) });
   }
   return found;

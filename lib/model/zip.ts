@@ -4,7 +4,7 @@ import { type Entry, fromBufferPromise, type ZipFile } from 'yauzl';
 import { StillhouseError } from '../base/errors.ts';
 
 /** An archive may unfold to so many times its size. Weights hardly shrink, and PyTorch stores them as they are. */
-const EXPANSION_MAX = 16;
+const EXPANSION_MAX = 2;
 /** Compression method of entries that are not compressed. */
 const STORED = 0;
 

@@ -20,10 +20,8 @@ const architectures: readonly Architecture[] = [
   efficientnetLite0,
 ];
 
-/** Made for photographs; the others for images of CIFAR's size. */
-const imagenetNames: ReadonlySet<string> = new Set(
-  [studentNet, ...imagenetResnets, efficientnetLite0].map(({ name }) => name),
-);
+/** Published with weights of ImageNet. */
+const imagenetNames: ReadonlySet<string> = new Set([...imagenetResnets, efficientnetLite0].map(({ name }) => name));
 
 const IMAGENET_SIDE = 224;
 const CIFAR_SIDE = 32;
@@ -35,14 +33,14 @@ export const architectureSummaries: readonly { readonly name: string; readonly s
   ({ name, summary }) => ({ name, summary }),
 );
 
-/** Whether an architecture was made for images as ImageNet has them; false for names that are not in the zoo. */
+/** Whether an architecture's weights usually come from ImageNet; false for names that are not in the zoo. */
 export function isForImagenet(name: string): boolean {
   return imagenetNames.has(name);
 }
 
 /** Height and width at which an architecture is commonly used. */
 export function usualInputSize(name: string): number {
-  return isForImagenet(name) ? IMAGENET_SIDE : CIFAR_SIDE;
+  return isForImagenet(name) || name === studentNet.name ? IMAGENET_SIDE : CIFAR_SIDE;
 }
 
 /** @throws NOT_FOUND, with the known names */

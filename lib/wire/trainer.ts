@@ -10,6 +10,7 @@ import { FrozenBackbone } from '../distill/frozen-backbone.ts';
 import type { ImageSource, TrainableModel } from '../distill/trainable-model.ts';
 import { augmentedImages } from '../distill/training-loop.ts';
 import { type DecodedArtefact, encodeArtefact } from '../model/artefact.ts';
+import { hasFixedFeatures } from '../model/freeze.ts';
 import { exportTensors } from '../model/parameters.ts';
 import { type ModelPlan, manifestOf } from './job-plan.ts';
 import type { JobSpec, NetworkSpec } from './job-spec.ts';
@@ -41,15 +42,20 @@ export async function loadInit(
 export async function openTraining(compute: Compute, plan: ModelPlan, dataset: Dataset): Promise<Training> {
   const training = await compile(compute, plan, dataset);
   const { program } = training;
-  await program.write('parameters', plan.start.parameters);
-  await program.write('statistics', plan.start.statistics);
-  for (const slot of program.slots) await program.write(slot, new Float32Array(program.slotSize));
-  return training;
+  try {
+    await program.write('parameters', plan.start.parameters);
+    await program.write('statistics', plan.start.statistics);
+    for (const slot of program.slots) await program.write(slot, new Float32Array(program.slotSize));
+    return training;
+  } catch (error) {
+    await program.close();
+    throw error;
+  }
 }
 
 async function compile(compute: Compute, { program: spec, training }: ModelPlan, dataset: Dataset): Promise<Training> {
   const { flip, shift } = training.views;
-  if (spec.training?.fineTune === 'head' && !flip && shift === 0) {
+  if (spec.training?.fineTune === 'head' && !flip && shift === 0 && hasFixedFeatures(spec.model)) {
     const program = await FrozenBackbone.open(compute, spec);
     return { program, images: program.features(dataset) };
   }
@@ -58,7 +64,7 @@ async function compile(compute: Compute, { program: spec, training }: ModelPlan,
 
 /** What users should know of how the program computes; empty if nothing. */
 export function noticeOf({ mode }: TrainableModel): string {
-  return mode?.kind === 'eager' ? `its steps run eagerly, which is slow, because ${mode.reason}` : '';
+  return mode?.kind === 'eager' ? `its steps run eagerly and in float32, which is slow, because ${mode.reason}` : '';
 }
 
 /** Of weights and moving statistics: equal on all workers that trained together. */

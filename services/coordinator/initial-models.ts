@@ -5,6 +5,7 @@ import { loadModel, storeModel } from '../../lib/checkpoint/models.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import { resolveClasses } from '../../lib/data/class-map.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
+import type { ImageShape } from '../../lib/data/manifest.ts';
 import { architectureLabel } from '../../lib/model/architecture-choice.ts';
 import { importModel } from '../../lib/model/imported-model.ts';
 import { openWeights } from '../../lib/model/weights-source.ts';
@@ -31,16 +32,17 @@ export class InitialModels {
   /**
    * The job with digests for names and files: what a name stands for may change while the job waits. Weights from files
    * are stored as models on the way.
+   * @param images of the data set: what weights are taken to be for, where neither they nor the job say
    * @throws INVALID_ARGUMENT with the path in the job file for a model or file that is not there or does not fit
    */
-  async resolve(spec: JobSpec): Promise<JobSpec> {
+  async resolve(spec: JobSpec, images: ImageShape): Promise<JobSpec> {
     const teachers: TeacherSpec[] = [];
     for (const [index, teacher] of spec.teachers.entries()) {
-      teachers.push(await this.#resolved(teacher, `teachers[${index}]`));
+      teachers.push(await this.#resolved(teacher, images, `teachers[${index}]`));
     }
     const students: StudentSpec[] = [];
     for (const [index, student] of spec.students.entries()) {
-      students.push(await this.#resolved(student, `students[${index}]`));
+      students.push(await this.#resolved(student, images, `students[${index}]`));
     }
     return { ...spec, teachers, students };
   }
@@ -58,11 +60,12 @@ export class InitialModels {
     }
   }
 
-  async #resolved<T extends NetworkSpec>(network: T, path: string): Promise<T> {
+  async #resolved<T extends NetworkSpec>(network: T, images: ImageShape, path: string): Promise<T> {
     const { init } = network;
     if (init === undefined) return network;
     try {
-      return { ...network, init: isFile(init) ? await this.#import(network, init) : await this.#published(init) };
+      const digest = isFile(init) ? await this.#import(network, init, images) : await this.#published(init);
+      return { ...network, init: digest };
     } catch (thrown) {
       throw refusal(path, thrown);
     }
@@ -72,7 +75,7 @@ export class InitialModels {
     return (await this.#options.registry.getModel(nameOrDigest)).digest;
   }
 
-  async #import({ arch }: NetworkSpec, init: string): Promise<string> {
+  async #import({ arch, inputSize }: NetworkSpec, init: string, images: ImageShape): Promise<string> {
     const { objects, cache, allowPaths } = this.#options;
     if (isAbsolute(init) && !allowPaths) {
       throw new StillhouseError('INVALID_ARGUMENT', `the coordinator does not read files that jobs name: ${init}`, {
@@ -80,7 +83,8 @@ export class InitialModels {
       });
     }
     const source = await openWeights(init, cache);
-    return await storeModel(objects, importModel(source, { architecture: arch, namelessClasses: true }));
+    const input = inputSize === undefined ? images : { ...images, height: inputSize, width: inputSize };
+    return await storeModel(objects, importModel(source, { architecture: arch, namelessClasses: true, input }));
   }
 
   async #check(network: NetworkSpec, classNames: readonly string[], path: string, dataset: Dataset): Promise<void> {

@@ -7,6 +7,7 @@ import { canonicalJson } from '../../lib/data/canonical-json.ts';
 import type { Datasets } from '../../lib/wire/datasets.ts';
 import { readJobFile, validateJob } from '../../lib/wire/job-file.ts';
 import { requireModuleCode } from '../../lib/wire/job-losses.ts';
+import { checkNetworks } from '../../lib/wire/job-networks.ts';
 import { checkSamples } from '../../lib/wire/job-samples.ts';
 import type { InitialModels } from './initial-models.ts';
 import { plannedPhases } from './job-plan.ts';
@@ -48,9 +49,10 @@ export async function submitJob(
     });
   }
   validateJob(file.spec, undefined, file.locate);
-  const spec = await initialModels.resolve(file.spec);
-  const dataset = await datasets.open(spec.data.dataset);
+  const dataset = await datasets.open(file.spec.data.dataset);
+  const spec = await initialModels.resolve(file.spec, dataset.image);
   validateJob(spec, dataset.classNames, file.locate);
+  checkNetworks(spec, dataset);
   checkSamples(spec, dataset);
   await initialModels.check(spec, dataset);
   const record: JobRecord = {

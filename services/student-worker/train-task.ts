@@ -142,7 +142,7 @@ async function train({ training, plan, own, averager, stream, task }: TrainArgum
     plan: plan.training,
     firstLane,
     lanes,
-    averager,
+    averager: plan.training.lanes === 1 ? null : averager,
     teacher: stream ?? null,
     signal: task.signal,
     onCommit: (commit) => task.progress(meter.commit(commit, averager.traffic)),

@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
-import { readJob } from '../../cli/job-input.ts';
+import { checkJob, readJob } from '../../cli/job-input.ts';
+import { StillhouseError } from '../../lib/base/errors.ts';
+import { writeSmallDataset } from '../helpers/small-dataset.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
 
 test('a relative path to a data set is meant from the current folder', async (t) => {
@@ -16,4 +18,74 @@ test('a relative path to a data set is meant from the current folder', async (t)
   t.is(await datasetOf('../trees'), path.resolve('../trees'));
   t.is(await datasetOf('/data/trees'), '/data/trees');
   t.is(await datasetOf('trees'), 'trees');
+});
+
+const layers = (name: string, kernel: number, features: string | number) =>
+  `{name: ${name}, layers: [{kind: conv2d, name: conv, filters: 2, kernel: ${kernel}}, ` +
+  `{kind: global-average-pool}, {kind: linear, name: fc, features: ${features}}]}`;
+
+for (const { title, network, field, message } of [
+  {
+    title: 'more blocks to fine-tune than there are',
+    network: 'arch: resnet-8\n    init: ./big.pth\n    fineTune: {lastBlocks: 99}',
+    field: 'students[0].fineTune',
+    message: /the last 99 blocks of resnet-8 cannot be fine-tuned: it has 3 \(job\.yaml line 9\)$/,
+  },
+  {
+    title: 'a window of 64 pixels over images of 32',
+    network: `arch: ${layers('wide', 64, 'classes')}`,
+    field: 'students[0].arch',
+    message: /wide: conv2d conv .*64.*\(job\.yaml line 7\)$/,
+  },
+  {
+    title: '7 features for 4 classes',
+    network: `arch: ${layers('seven', 3, 7)}`,
+    field: 'students[0].arch',
+    message: /seven ends in a vector of 7, not in one logit for each of 4 classes \(job\.yaml line 7\)$/,
+  },
+  {
+    title: 'images scaled to fewer pixels than a window has',
+    network: `arch: ${layers('wide', 9, 'classes')}\n    inputSize: 8`,
+    field: 'students[0].inputSize',
+    message: /wide: conv2d conv .*9.*\(job\.yaml line 8\)$/,
+  },
+]) {
+  test(`a network that cannot be built is refused with its field and line: ${title}`, async (t) => {
+    const folder = await tempFolder(t);
+    await writeSmallDataset(folder, 'trees');
+    const file = path.join(folder, 'job.yaml');
+    const text = `apiVersion: stillhouse/v1
+kind: Job
+name: demo
+data: {dataset: trees}
+teachers: [{name: big, arch: resnet-8}]
+students:
+  - ${network}
+    name: few
+`;
+    await writeFile(file, text);
+    const job = await readJob(file, { set: [], quick: false });
+    const error = await t.throwsAsync(checkJob(job, folder), { instanceOf: StillhouseError });
+    t.is(error?.code, 'INVALID_ARGUMENT');
+    t.is(error?.field, field);
+    t.true(error?.message.startsWith(`${field}: `), error?.message);
+    t.regex(error?.message ?? '', message);
+  });
+}
+
+test('what fits is accepted: its own scale, and a model to start from that decides the scale', async (t) => {
+  const folder = await tempFolder(t);
+  await writeSmallDataset(folder, 'trees');
+  const file = path.join(folder, 'job.yaml');
+  for (const network of [
+    `arch: ${layers('wide', 64, 'classes')}, inputSize: 64`,
+    `arch: ${layers('wide', 64, 'classes')}, init: ./wide.pth, fineTune: head`,
+    'arch: resnet-8, init: ./big.pth, fineTune: {lastBlocks: 3}',
+  ]) {
+    const text = `{apiVersion: stillhouse/v1, kind: Job, name: demo, data: {dataset: trees},
+      teachers: [{name: big, arch: resnet-8}], students: [{name: few, ${network}}]}`;
+    await writeFile(file, text);
+    const job = await readJob(file, { set: [], quick: false });
+    await t.notThrowsAsync(checkJob(job, folder), network);
+  }
 });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import test from 'ava';
 import type { Job } from '../../cli/coordinator-client.ts';
 import { saveModels } from '../../cli/run-models.ts';
+import { sha256 } from '../../lib/base/digest.ts';
 import { storeModel } from '../../lib/checkpoint/models.ts';
 import { encodeArtefact, readArtefactFolder } from '../../lib/model/artefact.ts';
 import { connectNats } from '../../lib/wire/nats.ts';
@@ -39,4 +40,11 @@ test('the teacher and the students of a job become folders, as they were stored'
   // Another run of the same job: nothing of the earlier one stays.
   await saveModels(server.url, { phases: [phase('PHASE_KIND_DISTIL', 'other', digests.few)] } as Job, folder, signal);
   t.deepEqual(await readdir(folder), ['other']);
+
+  // A run whose second model is gone: the earlier one stays whole, and nothing half-written is left beside it.
+  const lost = [phase('PHASE_KIND_DISTIL', 'few', digests.few), phase('PHASE_KIND_DISTIL', 'gone', sha256('gone'))];
+  await t.throwsAsync(saveModels(server.url, { phases: lost } as Job, folder, signal), { code: 'NOT_FOUND' });
+  t.deepEqual(await readdir(folder), ['other']);
+  t.is((await readArtefactFolder(path.join(folder, 'other'), digests.few)).manifest.name, 'trees/few');
+  t.deepEqual(await readdir(path.dirname(folder)), ['models']);
 });

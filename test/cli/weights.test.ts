@@ -2,7 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { stringify } from 'yaml';
+import { resolveArchitecture } from '../../lib/model/architecture-choice.ts';
 import { readArtefactFolder } from '../../lib/model/artefact.ts';
+import { networkOf } from '../../lib/model/manifest-network.ts';
 import { describeModel, exportTensors, initialParameters, initialStatistics } from '../../lib/model/parameters.ts';
 import { encodeSafetensors } from '../../lib/model/safetensors.ts';
 import { architectureNamed } from '../../lib/model/zoo.ts';
@@ -45,6 +48,34 @@ test('import writes a model that can be read, once', async (t) => {
   const other = await runCli(t, [...args, ...norm, '--name', 'another']);
   t.is(other.code, 1);
   t.regex(other.err, /exists and does not hold the model/);
+});
+
+test('import takes layers of the user’s own from a file', async (t) => {
+  const folder = await tempFolder(t);
+  const layers = [
+    { kind: 'conv2d', name: 'stem', filters: 4, kernel: 3, padding: 1 },
+    { kind: 'global-average-pool' },
+    { kind: 'linear', name: 'head', features: 'classes' },
+  ];
+  const architecture = { name: 'mine', layers };
+  const input = { height: 32, width: 32, channels: 3 };
+  const model = describeModel(resolveArchitecture(architecture), input, 2);
+  const weights = path.join(folder, 'mine.safetensors');
+  const tensors = exportTensors(model, initialParameters(model, 1), initialStatistics(model));
+  await writeFile(weights, encodeSafetensors(tensors));
+  const arch = path.join(folder, 'net.yaml');
+  await writeFile(arch, stringify(architecture));
+  await writeFile(path.join(folder, 'classes.txt'), 'ash\nbeech\n');
+  const out = path.join(folder, 'model');
+  const about = ['--classes', path.join(folder, 'classes.txt'), '--mean', '0,0,0', '--std', '1,1,1', '--out', out];
+  const missing = await runCli(t, ['weights', 'import', weights, '--arch', `${folder}/none.yaml`, ...about]);
+  t.is(missing.code, 1);
+  t.regex(missing.err, /cannot read .*none\.yaml: there is no such file/);
+  const { code, err } = await runCli(t, ['weights', 'import', weights, '--arch', arch, ...about]);
+  t.is(code, 0, err);
+  const { manifest } = await readArtefactFolder(out);
+  t.deepEqual(networkOf(manifest).parameters, model.parameters);
+  t.is(manifest.architecture.name, 'mine');
 });
 
 test('what cannot be read is refused in one line, and nothing is written', async (t) => {

@@ -151,6 +151,19 @@ const REFUSED: readonly (readonly [what: string, source: string, message: RegExp
     `export default ({ tf, logits }) => tf.add(${SUM}, tf.truncatedNormal([6]));`,
     /the loss mine\.ts failed: tf\.truncatedNormal has no form whose numbers follow from the job's seed/,
   ],
+  ...['randomUniform([6], 0, 1', 'randomNormal([6], 0, 1'].map(
+    (call) =>
+      [
+        `tf.${call}, …) with a seed`,
+        `export default ({ tf, logits }) => tf.add(${SUM}, tf.${call}, 'float32', 7));`,
+        /failed: tf\.random\w+ with a seed of its own has no form/,
+      ] as const,
+  ),
+  [
+    'dropout with a seed',
+    `export default ({ tf, logits }) => tf.sum(tf.dropout(logits, 0.5, undefined, 7), 1);`,
+    /failed: tf\.dropout with a seed of its own has no form/,
+  ],
 ];
 
 for (const [what, source, message] of REFUSED) {

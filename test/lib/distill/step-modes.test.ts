@@ -112,6 +112,10 @@ test('a step that cannot be compiled runs eagerly and says why, or is refused wh
   t.throws(() => open(resnet, { ...loss('counts'), compile: 'required' }, uncompilable()), {
     message: /differs from eager/,
   });
+  for (const precision of ['bfloat16', 'float16'] as const) {
+    const change = { ...loss('counts'), precision, compile: 'required' } as const;
+    t.throws(() => open(resnet, change, uncompilable()), { message: /differs from eager/ });
+  }
   const counting = open(
     resnet,
     { ...loss('counts'), compile: 'auto' },
@@ -330,7 +334,7 @@ test('a lone step is bit for bit its parts: sums, their mean, the update', (t) =
       parts.apply(mean, step);
       t.deepEqual(
         lone.loneStep(batch),
-        { loss: mean.at(-2) as number, accuracy: mean.at(-1) as number },
+        { loss: mean.at(-2) as number, accuracy: mean.at(-1) as number, hasFiniteGradients: true },
         `step ${step} ${JSON.stringify(change)}`,
       );
     }

@@ -4,6 +4,7 @@ import { type Tensor, tf } from '../../../lib/engine/tf.ts';
 import { forward } from '../../../lib/model/forward.ts';
 import {
   type FineTune,
+  hasFixedFeatures,
   isFrozenLayer,
   joinHead,
   splitAtHead,
@@ -146,4 +147,23 @@ test('a frozen batch norm keeps to its moving statistics in training, and lets t
     const difference = (at(1e-3) - at(-1e-3)) / 2e-3;
     t.true(Math.abs(slope - difference) < 0.02 * Math.abs(slope), `${slope} and ${difference}`);
   });
+});
+
+test('features may be kept where the head alone is trained on them, and nothing before it is random', (t) => {
+  for (const name of architectureNames) t.true(hasFixedFeatures(modelNamed(name, 64)), name);
+  const listOf = (layers: Architecture['layers']) =>
+    describeModel(
+      { name: 'own', summary: '', initialisation: 'pytorch', layers },
+      { height: 8, width: 8, channels: 3 },
+      3,
+    );
+  const conv = (name: string) => ({ kind: 'conv2d', name, filters: 4, kernel: 3, padding: 1, bias: true }) as const;
+  const block = { kind: 'block', name: 'body', layers: [conv('conv1'), { kind: 'relu' }] } as const;
+  const end = [{ kind: 'global-average-pool' }, { kind: 'linear', name: 'fc', features: 'classes' }] as const;
+  t.true(hasFixedFeatures(listOf([block, ...end])));
+  // `head` trains the convolution too.
+  t.false(hasFixedFeatures(listOf([block, conv('head_conv'), ...end])));
+  t.false(hasFixedFeatures(listOf([block, { kind: 'dropout', rate: 0.5 }, ...end])));
+  const random = { ...block, layers: [...block.layers, { kind: 'dropout', rate: 0.5 } as const] };
+  t.false(hasFixedFeatures(listOf([random, ...end])));
 });

@@ -1,6 +1,7 @@
 /** Every architecture against one training step in float64 PyTorch; `scripts/goldens/architectures.py` made the goldens. */
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { StepProgram } from '../../../lib/distill/step-program.ts';
 import { softmaxCrossEntropy } from '../../../lib/engine/kernels.ts';
 import { type Tensor, tf } from '../../../lib/engine/tf.ts';
 import { forward } from '../../../lib/model/forward.ts';
@@ -146,6 +147,75 @@ for (const name of architectureNames) {
     t.log(`largest error ${error.toExponential(1)}, of ${worst}`);
     t.deepEqual(beyond(errors), []);
     t.is(errors.size, Object.keys(golden.gradients).length + Object.keys(golden.statistics).length + 3);
+  });
+}
+
+/** The same step, compiled, as workers run it: its sums, and the statistics after its update. */
+function trainCompiled(model: ModelSpec, golden: ArchitectureGolden): Omit<Step, 'evalLogits' | 'trainLogits'> {
+  const { batch, classes, batchName, alpha, temperature, input, amplitude } = golden;
+  const terms = [
+    { type: 'cross-entropy', weight: 1 - alpha },
+    { type: 'kl', weight: alpha },
+  ] as const;
+  const program = new StepProgram({
+    model,
+    // The golden's pixels are preprocessed: (x / 255 - 0) / (1 / 255).
+    preprocessing: { mean: [0, 0, 0], std: [1 / 255, 1 / 255, 1 / 255] },
+    training: {
+      loss: { terms, temperature },
+      optimizer: {
+        type: 'sgd',
+        learningRate: 0.1,
+        momentum: 0,
+        nesterov: false,
+        weightDecay: 0,
+        schedule: { type: 'constant', warmupSteps: 0 },
+      },
+      totalSteps: 1,
+      batchSizes: [batch],
+      fineTune: 'all',
+      precision: 'float32',
+      compile: 'required',
+      seed: 1,
+    },
+    predictBatchSizes: [],
+  });
+  const weights = goldenWeights(model);
+  program.write('parameters', weights.parameters);
+  program.write('statistics', weights.statistics);
+  const drawn = goldenValues(`${batchName} images`, batch * input.height * input.width * input.channels);
+  const mean = program
+    .sums({
+      step: 0,
+      lane: 0,
+      count: batch,
+      images: new Float32Array(drawn.map((value) => amplitude * value)),
+      labels: Int32Array.from({ length: batch }, (_, row) => (row * 7) % classes),
+      teacherLogits: new Float32Array(goldenValues(`${batchName} teacher`, batch * classes).map((value) => 3 * value)),
+    })
+    .map((sum) => sum / batch);
+  program.apply(mean, 0);
+  const step = {
+    loss: mean.at(-2) as number,
+    gradients: mean.slice(0, model.parameterCount),
+    statistics: program.read('statistics'),
+  };
+  program.close();
+  return step;
+}
+
+for (const name of ['simple-cnn', 'resnet-20', 'resnet-18', 'efficientnet-lite0']) {
+  test(`${name}: a compiled step has PyTorch's loss, gradients and statistics`, (t) => {
+    const golden = read(name);
+    const model = describeModel(buildArchitecture({ name, dropout: 0 }), golden.input, golden.classes);
+    const { loss, gradients, statistics } = trainCompiled(model, golden);
+    t.true(Math.abs(loss - golden.loss) <= TOLERANCE * Math.abs(golden.loss), `loss ${loss}`);
+    const wholeNorm = Math.hypot(...Object.values(golden.gradients).map(({ norm }) => norm));
+    for (const [tensor, { values }] of exportTensors(model, gradients, statistics)) {
+      const expected = (golden.gradients[tensor] ?? golden.statistics[tensor]) as Sketch;
+      const scale = expected.norm > ZERO * wholeNorm ? expected.norm : wholeNorm;
+      t.true(distance(values, expected) <= TOLERANCE * scale, `${tensor}: ${distance(values, expected)} of ${scale}`);
+    }
   });
 }
 

@@ -39,6 +39,12 @@ function zooTensors(architecture: string, classes: number): Map<string, NamedTen
   return new Map(exportTensors(model, parameters, initialStatistics(model)));
 }
 
+/** Of the size at which the architecture is commonly used. */
+function exportedZeros(architecture: string): NamedTensors {
+  const model = describeModel(architectureNamed(architecture), IMAGENET, 2);
+  return exportTensors(model, new Float32Array(model.parameterCount), initialStatistics(model));
+}
+
 function renamed(tensors: NamedTensors, rename: (name: string) => string): Map<string, NamedTensor> {
   return new Map([...tensors].map(([name, tensor]) => [rename(name), tensor]));
 }
@@ -166,6 +172,32 @@ test('layers of the user’s own, and classes without names, are imported too', 
   t.deepEqual(manifest.classNames, ['class-0', 'class-1']);
   const again = networkOf(manifest);
   t.is(again.parameterCount, model.parameterCount);
+});
+
+test('images are what the source says, else as given, else the architecture’s usual', async (t) => {
+  const input = { height: 28, width: 28, channels: 1 };
+  const model = describeModel(architectureNamed('simple-cnn'), input, 2);
+  const weights = exportTensors(model, new Float32Array(model.parameterCount).fill(0.5), initialStatistics(model));
+  const options = { architecture: 'simple-cnn', namelessClasses: true, mean: [0.1], std: [0.3] };
+  const source = await sourceOf(t, weights);
+  t.throws(() => importModel(source, options), { message: /tensor .* has shape/ });
+  const first = importModel(source, { ...options, input });
+  t.deepEqual(first.manifest.input, input);
+  t.is(networkOf(first.manifest).parameterCount, model.parameterCount);
+  const folder = path.join(await tempFolder(t), 'model');
+  await writeArtefactFolder(folder, first);
+  const again = await openWeights(folder, '/nowhere');
+  t.deepEqual(importModel(again, { input: CIFAR }).manifest.input, input);
+});
+
+test('only networks that come with ImageNet’s weights are taken to expect its normalisation', async (t) => {
+  const means = { 'resnet-18': [0.485, 0.456, 0.406], 'student-net': null };
+  for (const [architecture, mean] of Object.entries(means)) {
+    const source = await sourceOf(t, exportedZeros(architecture));
+    const attempt = () => importModel(source, { architecture, namelessClasses: true }).manifest.preprocessing.mean;
+    if (mean === null) t.throws(attempt, { message: /how the images were normalised/ });
+    else t.deepEqual(attempt(), mean);
+  }
 });
 
 type Change = (tensors: Map<string, NamedTensor>) => void;

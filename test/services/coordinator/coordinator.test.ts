@@ -35,6 +35,10 @@ teachers: [{ name: big, arch: simple-cnn }]
 students: [{ name: left, arch: simple-cnn, classes: [ash, beech] }, { name: right, arch: simple-cnn, classes: [cedar, elm] }]
 `;
 
+/** Layers that take larger images than the data set has. */
+const WIDE_WINDOW =
+  '{name: wide, layers: [{kind: conv2d, name: conv, filters: 2, kernel: 64}, {kind: global-average-pool}, {kind: linear, name: fc, features: classes}]}';
+
 interface Setup {
   readonly server: NatsServer;
   readonly dataRoot: string;
@@ -277,6 +281,12 @@ test('job files are refused before anything starts, naming the field', async (t)
     [JOB.replace('dataset: small', 'dataset: /etc'), 'INVALID_ARGUMENT', 'data.dataset', /outside the folder/],
     [JOB.replace('dataset: small', 'dataset: ../x/small'), 'INVALID_ARGUMENT', 'data.dataset', /outside the folder/],
     [`${JOB}evaluate: { routeImages: 41 }`, 'INVALID_ARGUMENT', 'evaluate.routeImages', /at most 40, .*, got 41/],
+    [
+      JOB.replace('arch: simple-cnn, classes: [ash', `arch: ${WIDE_WINDOW}, classes: [ash`),
+      'INVALID_ARGUMENT',
+      'students[0].arch',
+      /^students\[0\]\.arch: wide: .*64/,
+    ],
     [`${JOB}averaging: { chunkKiB: 1024 }`, 'INVALID_ARGUMENT', 'averaging.chunkKiB', /from 1 to 1023, got 1024/],
     ['{', 'INVALID_ARGUMENT', '', /./],
   ];

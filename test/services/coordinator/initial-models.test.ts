@@ -73,28 +73,36 @@ test('the name of a published model becomes its digest, which stays itself', asy
   const { models, publish } = setUp();
   const digest = await publish(encoded());
   const spec = job(`arch: simple-cnn, init: ${NAME}`);
-  const resolved = await models.resolve(spec);
+  const resolved = await models.resolve(spec, IMAGE);
   t.is(resolved.students[0]?.init, digest);
   t.deepEqual({ ...resolved, students: [] }, { ...spec, students: [] });
-  t.deepEqual(await models.resolve(resolved), resolved);
-  await refused(t, models.resolve(job('arch: simple-cnn, init: earlier/none')), /no published model "earlier\/none"/);
+  t.deepEqual(await models.resolve(resolved, IMAGE), resolved);
+  await refused(
+    t,
+    models.resolve(job('arch: simple-cnn, init: earlier/none'), IMAGE),
+    /no published model "earlier\/none"/,
+  );
 });
 
 test('pre-trained weights are stored as a model, the same one each time', async (t) => {
   const { models, objects } = setUp();
   const spec = job('arch: efficientnet-lite0, init: "pretrained:efficientnet-lite0"');
-  const digest = (await models.resolve(spec)).students[0]?.init ?? '';
+  const digest = (await models.resolve(spec, IMAGE)).students[0]?.init ?? '';
   t.regex(digest, /^sha256:/);
   const { manifest } = await loadModel(objects, digest);
   t.is(manifest.classNames.length, 1000);
   t.is(manifest.lineage.arm, 'imported');
-  t.is((await models.resolve(spec)).students[0]?.init, digest);
-  await refused(t, models.resolve(job('arch: resnet-8, init: "pretrained:none"')), /no pre-trained weights "none"/);
+  t.is((await models.resolve(spec, IMAGE)).students[0]?.init, digest);
+  await refused(
+    t,
+    models.resolve(job('arch: resnet-8, init: "pretrained:none"'), IMAGE),
+    /no pre-trained weights "none"/,
+  );
 });
 
 test('without the set-up’s weights the job is refused with what to do', async (t) => {
   const { models } = setUp({ cache: await tempFolder(t) });
-  const attempt = models.resolve(job('arch: efficientnet-lite0, init: "pretrained:efficientnet-lite0"'));
+  const attempt = models.resolve(job('arch: efficientnet-lite0, init: "pretrained:efficientnet-lite0"'), IMAGE);
   const error = await refused(t, attempt, /are not in the cache/);
   t.regex(error?.hint ?? '', /npm run setup/);
 });
@@ -105,23 +113,50 @@ test('files of weights are read where jobs may name them, and nowhere else', asy
   const resnet = randomModel(architectureNamed('resnet-8'), IMAGE, 6, SEED);
   await writeFile(file, encodeSafetensors(resnet.tensors));
   const spec = job(`arch: resnet-8, init: "${file}"`);
-  const error = await refused(t, setUp().models.resolve(spec), /does not read files that jobs name/);
+  const error = await refused(t, setUp().models.resolve(spec, IMAGE), /does not read files that jobs name/);
   t.regex(error?.hint ?? '', /STILLHOUSE_ALLOW_DATASET_PATHS=1/);
 
   const { models, objects } = setUp({ allowPaths: true });
   // Nothing says how the images of a CIFAR network were normalised.
-  await refused(t, models.resolve(spec), /nothing says how the images were normalised/);
+  await refused(t, models.resolve(spec, IMAGE), /nothing says how the images were normalised/);
   await writeFile(file, encodeSafetensors(randomModel(architectureNamed('resnet-18'), IMAGE, 6, SEED).tensors));
-  await refused(t, models.resolve(spec), /students\[0\]\.init: weights for resnet-8: tensor/);
-  const resolved = await models.resolve(job(`arch: resnet-18, init: "${file}"`));
+  await refused(t, models.resolve(spec, IMAGE), /students\[0\]\.init: weights for resnet-8: tensor/);
+  const resolved = await models.resolve(job(`arch: resnet-18, init: "${file}"`), IMAGE);
   const stored = await loadModel(objects, resolved.students[0]?.init ?? '');
   t.is(stored.manifest.classNames.length, 6);
+});
+
+test('weights without a word on their images are for those of the job: its inputSize, else the data set’s', async (t) => {
+  const { models, objects } = setUp({ allowPaths: true });
+  const folder = await tempFolder(t);
+  const small = { height: 28, width: 28, channels: 3 };
+  const fileOf = async (architecture: string) => {
+    const file = path.join(folder, `${architecture}.safetensors`);
+    await writeFile(file, encodeSafetensors(randomModel(architectureNamed(architecture), small, 4, SEED).tensors));
+    return file;
+  };
+  const resnet = `arch: resnet-18, init: "${await fileOf('resnet-18')}"`;
+  for (const [student, images, side] of [
+    [resnet, IMAGE, 32],
+    [resnet, small, 28],
+    [`${resnet}, inputSize: 48`, small, 48],
+  ] as const) {
+    const spec = await models.resolve(job(student), images);
+    const { manifest } = await loadModel(objects, spec.students[0]?.init ?? '');
+    t.deepEqual(manifest.input, { height: side, width: side, channels: 3 });
+  }
+  // This one's classifier has an input per pixel: the sizes that fit get as far as to what no weights tell.
+  const cnn = `arch: simple-cnn, init: "${await fileOf('simple-cnn')}"`;
+  await refused(t, models.resolve(job(cnn), IMAGE), /weights for simple-cnn: tensor .* has shape/);
+  await refused(t, models.resolve(job(cnn), { ...small, channels: 1 }), /weights for simple-cnn: tensor .* has shape/);
+  await refused(t, models.resolve(job(cnn), small), /nothing says how the images were normalised/);
+  await refused(t, models.resolve(job(`${cnn}, inputSize: 28`), IMAGE), /nothing says how the images were normalised/);
 });
 
 test('a model that does not fit is refused before anything trains, with the tensor', async (t) => {
   const dataset = await smallDataset(t);
   const { models, publish } = setUp();
-  const check = async (student: string) => models.check(await models.resolve(job(student)), dataset);
+  const check = async (student: string) => models.check(await models.resolve(job(student), IMAGE), dataset);
   await publish(encoded());
   await t.notThrowsAsync(check(`arch: simple-cnn, init: ${NAME}`));
   await refused(
@@ -139,7 +174,7 @@ test('other classes are no misfit: the classifier starts afresh', async (t) => {
   const { models, publish } = setUp();
   await publish(encoded(source.tensors, ['cat', 'dog', 'fox', 'owl']));
   for (const classes of ['', ', classes: [ash, elm]']) {
-    const spec = await models.resolve(job(`arch: simple-cnn, init: ${NAME}${classes}`));
+    const spec = await models.resolve(job(`arch: simple-cnn, init: ${NAME}${classes}`), IMAGE);
     await t.notThrowsAsync(models.check(spec, dataset));
   }
 });

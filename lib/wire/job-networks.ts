@@ -1,0 +1,68 @@
+/** Whether a job's networks can be built and trained as it asks, checked before anything starts. */
+import { StillhouseError } from '../base/errors.ts';
+import { resolveClasses } from '../data/class-map.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { ImageShape } from '../data/manifest.ts';
+import { resolveArchitecture } from '../model/architecture-choice.ts';
+import { trainableTensors } from '../model/freeze.ts';
+import type { Architecture } from '../model/layers.ts';
+import { describeModel, layersByDepth, type ModelSpec } from '../model/parameters.ts';
+import type { JobSpec, NetworkSpec } from './job-spec.ts';
+
+/**
+ * Every network must fit its images and its classes, and have the blocks that are to be fine-tuned. Where `init` decides
+ * the size of the images, whoever has that model checks the fit.
+ * @throws INVALID_ARGUMENT naming the field, with the layer at fault
+ */
+export function checkNetworks(spec: JobSpec, dataset: Dataset): void {
+  const { classNames, image } = dataset;
+  for (const [index, teacher] of spec.teachers.entries()) {
+    checkNetwork(`teachers[${index}]`, teacher, image, classNames.length);
+  }
+  for (const [index, student] of spec.students.entries()) {
+    const path = `students[${index}]`;
+    const { classIds } = resolveClasses(student.classes ?? classNames, classNames, `${path}.classes`);
+    checkNetwork(path, student, image, classIds.length);
+  }
+}
+
+function checkNetwork(path: string, network: NetworkSpec, images: ImageShape, classes: number): void {
+  const { arch, init, inputSize, fineTune } = network;
+  const architecture = at(`${path}.arch`, () => resolveArchitecture(arch));
+  at(`${path}.fineTune`, () => trainableTensors(outline(architecture, images, classes), fineTune));
+  if (inputSize === undefined) {
+    if (init === undefined) at(`${path}.arch`, () => describeModel(architecture, images, classes));
+    return;
+  }
+  const scaled = { ...images, height: inputSize, width: inputSize };
+  // Layers that fit the data set's own images are not at fault.
+  const atFault = fits(architecture, images, classes) ? 'inputSize' : 'arch';
+  at(`${path}.${atFault}`, () => describeModel(architecture, scaled, classes));
+}
+
+/** A model without its tensors: which blocks it has is known even where the size of its images is not. */
+function outline(architecture: Architecture, input: ImageShape, classes: number): ModelSpec {
+  const { blocks } = layersByDepth(architecture);
+  return { architecture, input, classes, blocks, parameters: [], parameterCount: 0, statistics: [], statisticCount: 0 };
+}
+
+function fits(architecture: Architecture, images: ImageShape, classes: number): boolean {
+  try {
+    describeModel(architecture, images, classes);
+    return true;
+  } catch (error) {
+    if (error instanceof StillhouseError) return false;
+    throw error;
+  }
+}
+
+/** Runs a check; its error gets the field. */
+function at<T>(field: string, check: () => T): T {
+  try {
+    return check();
+  } catch (thrown) {
+    const { code, message, hint } = StillhouseError.from(thrown);
+    const details = hint === undefined ? { field, cause: thrown } : { field, hint, cause: thrown };
+    throw new StillhouseError(code, `${field}: ${message}`, details);
+  }
+}

@@ -1,0 +1,68 @@
+import test from 'ava';
+import { openDataset } from '../../../lib/data/dataset.ts';
+import { architectureNamed } from '../../../lib/model/zoo.ts';
+import { parseJobFile } from '../../../lib/wire/job-file.ts';
+import { planStudent, planTeacher } from '../../../lib/wire/job-plan.ts';
+import { artefactOf, decoded, randomModel } from '../../helpers/random-model.ts';
+import { SMALL_CLASS_NAMES, writeSmallDataset } from '../../helpers/small-dataset.ts';
+import { tempFolder } from '../../helpers/temp-folder.ts';
+
+const SEED = 20_261_203;
+const images = { height: 32, width: 32, channels: 3 };
+
+const JOB = `
+apiVersion: stillhouse/v1
+kind: Job
+name: demo
+data: { dataset: trees }
+teachers:
+  - name: big
+    arch: resnet-8
+    init: some/model
+    inputSize: 40
+    fineTune: { lastBlocks: 1 }
+    train: { precision: float16, compile: auto, optimizer: { type: adam, clipNorm: 0.25 } }
+students:
+  - { name: few, arch: resnet-8, init: some/model, inputSize: 48, fineTune: head }
+  - { name: plain, arch: simple-cnn }
+train: { precision: bfloat16, compile: required, optimizer: { type: sgd, clipNorm: 2.5 } }
+`;
+
+test(`what a job says of its training reaches the program (seed ${SEED})`, async (t) => {
+  const folder = await tempFolder(t);
+  await writeSmallDataset(folder, 'trees', { seed: SEED });
+  const dataset = await openDataset(folder, 'trees');
+  t.teardown(() => dataset.close());
+  const job = parseJobFile(JOB);
+  const source = randomModel(architectureNamed('resnet-8'), images, SMALL_CLASS_NAMES.length, SEED);
+  const init = decoded(artefactOf(source, [...SMALL_CLASS_NAMES]));
+
+  const teacher = planTeacher(job, dataset, 'big', init).program;
+  t.like(teacher.training, { precision: 'float16', compile: 'auto', fineTune: { lastBlocks: 1 } });
+  t.like(teacher.training?.optimizer, { type: 'adam', clipNorm: 0.25 });
+  t.deepEqual(teacher.model.input, { height: 40, width: 40, channels: 3 });
+  t.deepEqual(teacher.images, images, 'the images themselves stay as they are');
+
+  for (const control of [false, true]) {
+    const student = planStudent(job, dataset, 'few', control, init).program;
+    t.like(student.training, { precision: 'bfloat16', compile: 'required', fineTune: 'head' });
+    t.like(student.training?.optimizer, { type: 'sgd', clipNorm: 2.5 });
+    t.deepEqual(student.model.input, { height: 48, width: 48, channels: 3 });
+  }
+
+  const plain = planStudent(job, dataset, 'plain', false, null).program;
+  t.like(plain.training, { precision: 'bfloat16', compile: 'required', fineTune: 'all' });
+  t.deepEqual(plain.model.input, images);
+});
+
+test('what a job leaves out: float32, compiled where possible, no limit on gradients', async (t) => {
+  const folder = await tempFolder(t);
+  await writeSmallDataset(folder, 'trees', { seed: SEED });
+  const dataset = await openDataset(folder, 'trees');
+  t.teardown(() => dataset.close());
+  const job = parseJobFile(`{apiVersion: stillhouse/v1, kind: Job, name: demo, data: {dataset: trees},
+    teachers: [{name: big, arch: resnet-8}], students: [{name: few, arch: simple-cnn}]}`);
+  const { training } = planStudent(job, dataset, 'few', false, null).program;
+  t.like(training, { precision: 'float32', compile: 'auto', fineTune: 'all' });
+  t.is(training?.optimizer.clipNorm, undefined);
+});
