@@ -9,10 +9,12 @@ import { describeModel, layersByDepth, type ModelSpec, type TensorSpec } from '.
 /** Everything; what follows the last block; or that and the last n blocks. */
 export type FineTune = 'all' | 'head' | { readonly lastBlocks: number };
 
-/** The depth from which on tensors are trained. @throws INVALID_ARGUMENT when the model has fewer blocks. */
-function firstTrainedDepth(model: ModelSpec, fineTune: FineTune): number {
+/** The depth from which on tensors are trained. @throws INVALID_ARGUMENT when the architecture has fewer blocks. */
+export function firstTrainedDepth(
+  { architecture, blocks }: Pick<ModelSpec, 'architecture' | 'blocks'>,
+  fineTune: FineTune,
+): number {
   if (fineTune === 'all') return 0;
-  const { blocks, architecture } = model;
   const lastBlocks = fineTune === 'head' ? 0 : fineTune.lastBlocks;
   if (Number.isInteger(lastBlocks) && lastBlocks >= 0 && lastBlocks <= blocks) return blocks + 1 - lastBlocks;
   throw new StillhouseError(
@@ -58,16 +60,15 @@ export interface SplitModel {
  */
 export function splitAtHead(model: ModelSpec): SplitModel {
   const { architecture, input, classes } = model;
-  const { layers, blocks } = layersByDepth(architecture);
-  const cut = layers.findIndex(({ layer, depth }) => depth > blocks && isHeadStart(layer));
+  const { layers, cut } = cutAtHead(architecture);
   if (cut === -1) {
     throw new StillhouseError('INVALID_ARGUMENT', `${architecture.name} has no head that could be trained by itself`, {
       hint: 'put the linear layer behind the last block',
     });
   }
-  const backboneLayers = layers.slice(0, cut).map(({ layer }) => layer);
-  const headLayers = layers.slice(cut).map(({ layer }) => layer);
-  if (!backboneLayers.some(({ kind }) => kind === 'flatten' || kind === 'global-average-pool')) {
+  const backboneLayers = layers.slice(0, cut);
+  const headLayers = layers.slice(cut);
+  if (!endInVector(backboneLayers)) {
     throw new StillhouseError(
       'INVALID_ARGUMENT',
       `the head of ${architecture.name} drops values of images: its backbone has no vector of features to keep`,
@@ -100,18 +101,24 @@ function firstLinear(layers: readonly Layer[]): string | undefined {
  * `fineTune: head` trains, and nothing before it is random.
  */
 export function hasFixedFeatures(model: ModelSpec): boolean {
-  const { layers } = layersByDepth(model.architecture);
-  const cut = layers.findIndex(({ layer, depth }) => depth > model.blocks && isHeadStart(layer));
-  const before = layers.slice(0, cut).map(({ layer }) => layer);
-  const isVector = before.some(({ kind }) => kind === 'flatten' || kind === 'global-average-pool');
-  if (!isVector || before.some(hasDropout)) return false;
+  const { layers, cut } = cutAtHead(model.architecture);
+  const before = layers.slice(0, cut);
+  if (!endInVector(before) || before.some(hasDropout)) return false;
   const trained = trainableTensors(model, 'head');
   const { head } = splitAtHead(model);
   return trained.length === head.parameters.length;
 }
 
-function isHeadStart({ kind }: Layer): boolean {
-  return kind === 'dropout' || kind === 'linear';
+/** The top-level layers, and the place of the head's first dropout or linear layer among them; -1 when there is none. */
+function cutAtHead(architecture: Architecture): { readonly layers: readonly Layer[]; readonly cut: number } {
+  const { layers, blocks } = layersByDepth(architecture);
+  const isStart = ({ kind }: Layer) => kind === 'dropout' || kind === 'linear';
+  const cut = layers.findIndex(({ layer, depth }) => depth > blocks && isStart(layer));
+  return { layers: layers.map(({ layer }) => layer), cut };
+}
+
+function endInVector(layers: readonly Layer[]): boolean {
+  return layers.some(({ kind }) => kind === 'flatten' || kind === 'global-average-pool');
 }
 
 function hasDropout(layer: Layer): boolean {

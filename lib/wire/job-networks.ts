@@ -4,9 +4,9 @@ import { resolveClasses } from '../data/class-map.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { ImageShape } from '../data/manifest.ts';
 import { resolveArchitecture } from '../model/architecture-choice.ts';
-import { trainableTensors } from '../model/freeze.ts';
+import { firstTrainedDepth } from '../model/freeze.ts';
 import type { Architecture } from '../model/layers.ts';
-import { describeModel, layersByDepth, type ModelSpec } from '../model/parameters.ts';
+import { describeModel, layersByDepth } from '../model/parameters.ts';
 import type { JobSpec, NetworkSpec } from './job-spec.ts';
 
 /**
@@ -29,7 +29,7 @@ export function checkNetworks(spec: JobSpec, dataset: Dataset): void {
 function checkNetwork(path: string, network: NetworkSpec, images: ImageShape, classes: number): void {
   const { arch, init, inputSize, fineTune } = network;
   const architecture = at(`${path}.arch`, () => resolveArchitecture(arch));
-  at(`${path}.fineTune`, () => trainableTensors(outline(architecture, images, classes), fineTune));
+  at(`${path}.fineTune`, () => firstTrainedDepth({ architecture, ...layersByDepth(architecture) }, fineTune));
   if (inputSize === undefined) {
     if (init === undefined) at(`${path}.arch`, () => describeModel(architecture, images, classes));
     return;
@@ -38,12 +38,6 @@ function checkNetwork(path: string, network: NetworkSpec, images: ImageShape, cl
   // Layers that fit the data set's own images are not at fault.
   const atFault = fits(architecture, images, classes) ? 'inputSize' : 'arch';
   at(`${path}.${atFault}`, () => describeModel(architecture, scaled, classes));
-}
-
-/** A model without its tensors: which blocks it has is known even where the size of its images is not. */
-function outline(architecture: Architecture, input: ImageShape, classes: number): ModelSpec {
-  const { blocks } = layersByDepth(architecture);
-  return { architecture, input, classes, blocks, parameters: [], parameterCount: 0, statistics: [], statisticCount: 0 };
 }
 
 function fits(architecture: Architecture, images: ImageShape, classes: number): boolean {
