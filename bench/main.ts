@@ -3,8 +3,12 @@ import { Command, Option } from 'commander';
 import { THREADS_MAX, wholeNumber } from '../cli/options.ts';
 import { describeError } from '../lib/base/errors.ts';
 import { availableCores } from '../lib/base/machine.ts';
+import { benchPredict, PREDICT_NETS } from './predict/main.ts';
 import { NETS } from './step/cases.ts';
 import { benchStep } from './step/main.ts';
+
+// Of the processes that are measured: what plain TensorFlow.js takes says nothing about the product.
+process.env.STILLHOUSE_ENGINE = 'native';
 
 const program = new Command('bench').description('Benchmarks; exit code 1 when a bar is missed.');
 program
@@ -15,6 +19,22 @@ program
   .option('--threads <n>', 'threads of every process', wholeNumber(1, THREADS_MAX), availableCores())
   .action(async ({ python, net, threads }: { python?: string; net: string[]; threads: number }) => {
     const isReached = await benchStep({ python, nets: net, threads }, (line) => process.stdout.write(`${line}\n`));
+    if (!isReached) process.exitCode = 1;
+  });
+
+program
+  .command('predict')
+  .description('predictions beside PyTorch and ONNX Runtime')
+  .option(
+    '--python <path>',
+    'Python with torch, torchvision, timm, onnx, onnxruntime',
+    process.env.STILLHOUSE_BENCH_PYTHON,
+  )
+  .addOption(new Option('--net <name...>', 'only these nets').choices(PREDICT_NETS).default([], 'all'))
+  .option('--threads <n>', 'threads of every process', wholeNumber(1, THREADS_MAX), availableCores())
+  .action(async ({ python, net, threads }: { python?: string; net: string[]; threads: number }) => {
+    const options = { python, nets: net, threads };
+    const isReached = await benchPredict(options, (line) => process.stdout.write(`${line}\n`));
     if (!isReached) process.exitCode = 1;
   });
 

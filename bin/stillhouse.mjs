@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `stillhouse` command. Set-up comes first and is silent when there is nothing to do. */
 import { runCommandLine } from '../scripts/setup/command.mjs';
+import { runSetupCommand } from '../scripts/setup/setup-command.mjs';
 
 const args = process.argv.slice(2);
 // Asking what there is must not download hundreds of megabytes; it only takes the npm packages.
@@ -8,4 +9,8 @@ const isQuestion =
   args.length === 0 ||
   ['help', 'doctor', 'architectures'].includes(args[0]) ||
   args.some((arg) => ['--help', '-h', '--version', '-V'].includes(arg));
-process.exitCode = await runCommandLine(isQuestion ? 'packages' : 'cli', args);
+// `setup` must work when not even the npm packages are there.
+process.exitCode =
+  args[0] === 'setup'
+    ? await runSetupCommand(args.slice(1))
+    : await runCommandLine(isQuestion ? 'packages' : 'cli', args);

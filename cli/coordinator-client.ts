@@ -1,12 +1,13 @@
 /** The coordinator's API as the commands use it. */
 import type { ServiceError } from '@grpc/grpc-js';
 import { StillhouseError } from '../lib/base/errors.ts';
+import type { Cluster__Output as Cluster } from '../lib/wire/generated/stillhouse/v1/Cluster.ts';
 import type { Job__Output as Job } from '../lib/wire/generated/stillhouse/v1/Job.ts';
 import type { Model__Output as Model } from '../lib/wire/generated/stillhouse/v1/Model.ts';
 import type { Route__Output as Route } from '../lib/wire/generated/stillhouse/v1/Route.ts';
 import { dial, fromStatus, type RpcClient, unary } from '../lib/wire/grpc.ts';
 
-export type { Job, Model, Route };
+export type { Cluster, Job, Model, Route };
 
 const CALL_TIMEOUT_MS = 15_000;
 
@@ -50,8 +51,20 @@ export class CoordinatorClient {
     return (await unary(this.#client, 'ListRoutes', {}, this.#limits())).routes;
   }
 
+  route(name: string): Promise<Route> {
+    return unary(this.#client, 'GetRoute', { name }, this.#limits());
+  }
+
   async models(): Promise<Model[]> {
     return (await unary(this.#client, 'ListModels', {}, this.#limits())).models;
+  }
+
+  model(nameOrDigest: string): Promise<Model> {
+    return unary(this.#client, 'GetModel', { nameOrDigest }, this.#limits());
+  }
+
+  cluster(): Promise<Cluster> {
+    return unary(this.#client, 'GetCluster', {}, this.#limits());
   }
 
   /** The job now and after every change, until it has ended. */

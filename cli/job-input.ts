@@ -6,6 +6,7 @@ import { type Dataset, openDataset } from '../lib/data/dataset.ts';
 import type { Splits } from '../lib/data/splits.ts';
 import { type JobFile, type JobSpec, readJobFile, validateJob } from '../lib/wire/job-file.ts';
 import { checkNetworks } from '../lib/wire/job-networks.ts';
+import { checkRoutes } from '../lib/wire/job-routes.ts';
 import { checkSamples } from '../lib/wire/job-samples.ts';
 import type { DistillSpec, LossTermSpec } from '../lib/wire/job-spec.ts';
 import { resolveNetworks } from './job-networks.ts';
@@ -106,6 +107,7 @@ export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Pro
 
 function samplesOrExplain(spec: JobSpec, dataset: Dataset, locate: JobFile['locate']): Splits {
   try {
+    checkRoutes(spec, dataset.classNames);
     checkNetworks(spec, dataset);
     return checkSamples(spec, dataset);
   } catch (error) {

@@ -1,6 +1,7 @@
 /** A job as lines for people. Pure. */
 import { hasEnded, type Job } from './coordinator-client.ts';
-import { clockTime, grouped, percent } from './text.ts';
+import { type PhaseRate, PhaseRates } from './phase-rates.ts';
+import { clockTime, grouped, percent, rate } from './text.ts';
 
 export type Phase = Job['phases'][number];
 
@@ -11,9 +12,11 @@ export function stateName(state: string): string {
 
 const PHASE_NAMES: Readonly<Record<string, string>> = {
   PHASE_KIND_TRAIN_TEACHER: 'train teacher',
+  PHASE_KIND_LABEL: 'label by',
   PHASE_KIND_DISTIL: 'distil',
   PHASE_KIND_CONTROL: 'control',
   PHASE_KIND_PUBLISH: 'publish',
+  PHASE_KIND_CHOOSE_RULE: 'choose rule of',
   PHASE_KIND_EVALUATE_ROUTE: 'evaluate route',
 };
 
@@ -22,44 +25,102 @@ export function phaseName(phase: Phase): string {
   return `${PHASE_NAMES[phase.kind] ?? phase.kind} ${phase.subject}`;
 }
 
-/** Accuracy where the phase evaluated, else null. */
+/** Whether optimizer steps are what it is about; in other phases steps are batches, and there is no loss. */
+export function isTraining({ kind }: Phase): boolean {
+  return ['PHASE_KIND_TRAIN_TEACHER', 'PHASE_KIND_DISTIL', 'PHASE_KIND_CONTROL'].includes(kind);
+}
+
+/** Accuracy on test images where the phase evaluated, else null. */
 export function accuracyOf(phase: Phase | undefined): number | null {
-  return phase === undefined || phase.evaluatedImages === 0 ? null : phase.accuracy;
+  if (phase === undefined || phase.kind === 'PHASE_KIND_CHOOSE_RULE' || phase.evaluatedImages === 0) return null;
+  return phase.accuracy;
+}
+
+/** How far a running phase is, in pieces that a line or a bar puts together. */
+export interface ProgressParts {
+  /** Epoch and step. */
+  readonly counts: readonly string[];
+  readonly speeds: readonly string[];
+  /** Loss and accuracy. */
+  readonly quality: readonly string[];
+  /** The time that is left, or what is done after the last step. */
+  readonly rest: string;
+}
+
+/** @param now how fast it goes; without it the mean since the phase began counts. Undefined before the first step. */
+export function progressParts(phase: Phase, now?: PhaseRate): ProgressParts | undefined {
+  const { step, stepsTotal, epoch, epochs, seconds } = phase;
+  if (stepsTotal === 0 || step === 0) return undefined;
+  const trains = isTraining(phase);
+  const imagesPerSecond = now?.imagesPerSecond ?? phase.imagesPerSecond;
+  const stepsPerSecond = now?.stepsPerSecond ?? step / seconds;
+  const remaining = (stepsTotal - step) / stepsPerSecond;
+  const counts = [`${trains ? 'step' : 'batch'} ${grouped(step)}/${grouped(stepsTotal)}`];
+  if (epochs > 0) counts.unshift(`epoch ${epoch}/${epochs}`);
+  if (!trains) counts.push(imagesDone(phase));
+  const speeds = trains && now !== undefined ? [`${rate(stepsPerSecond)} steps/s`] : [];
+  if (imagesPerSecond > 0) speeds.push(`${rate(imagesPerSecond)} images/s`);
+  const quality = trains ? [`loss ${(epoch > 0 ? phase.epochLoss : phase.loss).toFixed(3)}`] : [];
+  if (epoch > 0) quality.push(`accuracy ${percent(phase.epochAccuracy)}`);
+  if (step < stepsTotal) return { counts, speeds, quality, rest: `ETA ${clockTime(remaining)}` };
+  return { counts, speeds, quality, rest: trains ? 'evaluating' : 'finishing' };
+}
+
+/** `2,304 images labelled`. */
+function imagesDone({ kind, workers }: Phase): string {
+  const images = workers.reduce((sum, { samplesCommitted }) => sum + samplesCommitted, 0);
+  return `${grouped(images)} images${kind === 'PHASE_KIND_LABEL' ? ' labelled' : ''}`;
 }
 
 /** How far a running phase is, on one line. */
-export function phaseProgress(phase: Phase): string {
-  if (phase.stepsTotal === 0 || phase.step === 0) return `${phaseName(phase)}: running`;
-  const remaining = ((phase.stepsTotal - phase.step) * phase.seconds) / phase.step;
-  const parts = [`step ${phase.step}/${phase.stepsTotal}`, `loss ${phase.loss.toFixed(3)}`];
-  if (phase.imagesPerSecond > 0) parts.push(`${grouped(phase.imagesPerSecond)} images/s`);
-  if (phase.step < phase.stepsTotal) parts.push(`ETA ${clockTime(remaining)}`);
-  else parts.push('evaluating');
-  return `${phaseName(phase)}: ${parts.join(', ')}`;
+export function phaseProgress(phase: Phase, now?: PhaseRate): string {
+  const parts = progressParts(phase, now);
+  if (parts === undefined) return `${phaseName(phase)}: running`;
+  return `${phaseName(phase)}: ${[...parts.counts, ...parts.speeds, ...parts.quality, parts.rest].join(', ')}`;
 }
 
 /** What came of a phase that has ended, on one line. */
 export function phaseResult(phase: Phase): string {
   const parts = [`${stateName(phase.state)} in ${phase.seconds.toFixed(1)} s`];
-  if (phase.stepsTotal > 0) {
+  if (phase.stepsTotal > 0 && isTraining(phase)) {
     parts.push(`${phase.step} steps`, `loss ${phase.firstLoss.toFixed(3)} -> ${phase.loss.toFixed(3)}`);
+  } else if (phase.kind === 'PHASE_KIND_LABEL') {
+    parts.push(imagesDone(phase));
   }
   if (phase.imagesPerSecond > 0) parts.push(`${grouped(phase.imagesPerSecond)} images/s`);
   const accuracy = accuracyOf(phase);
   if (accuracy !== null) parts.push(`accuracy ${percent(accuracy)} of ${grouped(phase.evaluatedImages)} test images`);
-  return `${phaseName(phase)}: ${parts.join(', ')}`;
+  return `${phaseName(phase)}: ${parts.join(', ')}${ruleResults(phase)}`;
+}
+
+/** What each rule of the router came to; the one that counts is marked. */
+function ruleResults({ kind, rules, rule }: Phase): string {
+  if (rules.length === 0) return '';
+  const isChoice = kind === 'PHASE_KIND_CHOOSE_RULE';
+  const results = rules.map((result) => {
+    const mark = result.rule === rule ? ` (${isChoice ? 'chosen' : 'in use'})` : '';
+    return `${result.rule} ${percent(shareOf(result))}${mark}`;
+  });
+  const images = isChoice ? ` of ${grouped(rules[0]?.evaluatedImages ?? 0)} calibrate images` : '';
+  return `; ${results.join(', ')}${images}`;
+}
+
+/** Right answers, 0..1; null where nothing was asked. */
+export function shareOf({ correct, evaluatedImages }: Phase['rules'][number]): number | null {
+  return evaluatedImages === 0 ? null : correct / evaluatedImages;
 }
 
 /** Turns the snapshots of a watched job into lines: every change of state, and running phases now and then. */
 export class ProgressLines {
   readonly #periodMs: number;
+  readonly #rates = new PhaseRates();
   readonly #lastState = new Map<number, string>();
   readonly #noticed = new Set<number>();
   #lastMessage = '';
   #lastProgressMs = Number.NEGATIVE_INFINITY;
   #lastProgress = '';
 
-  /** @param periodMs shortest time between two progress lines. */
+  /** @param periodMs shortest time between two progress lines; infinite: running phases are shown by something else. */
   constructor(periodMs: number) {
     this.#periodMs = periodMs;
   }
@@ -67,6 +128,7 @@ export class ProgressLines {
   /** @param nowMs monotonic milliseconds. */
   next(job: Job, nowMs: number): string[] {
     const lines: string[] = [];
+    this.#rates.observe(job, nowMs);
     for (const [index, phase] of job.phases.entries()) {
       if (phase.notice !== '' && !this.#noticed.has(index)) {
         this.#noticed.add(index);
@@ -77,8 +139,8 @@ export class ProgressLines {
       this.#lastState.set(index, state);
       if (state === 'done' || state === 'failed') {
         if (changed) lines.push(phaseResult(phase));
-      } else if (state === 'running' && (changed || nowMs - this.#lastProgressMs >= this.#periodMs)) {
-        const line = phaseProgress(phase);
+      } else if (state === 'running' && this.#isDue(changed, nowMs)) {
+        const line = phaseProgress(phase, this.#rates.of(index));
         if (line !== this.#lastProgress) lines.push(line);
         this.#lastProgress = line;
         this.#lastProgressMs = nowMs;
@@ -89,5 +151,10 @@ export class ProgressLines {
     if (isWaiting && job.message !== '' && job.message !== this.#lastMessage) lines.push(job.message);
     this.#lastMessage = job.message;
     return lines;
+  }
+
+  #isDue(changed: boolean, nowMs: number): boolean {
+    if (this.#periodMs === Number.POSITIVE_INFINITY) return false;
+    return changed || nowMs - this.#lastProgressMs >= this.#periodMs;
   }
 }

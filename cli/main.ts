@@ -3,10 +3,14 @@ import { Command, CommanderError } from 'commander';
 import { describeError, StillhouseError } from '../lib/base/errors.ts';
 import { killAllChildren } from './cluster/child.ts';
 import { addArchitecturesCommand } from './commands/architectures.ts';
+import { addClusterCommand } from './commands/cluster.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addJobCommand } from './commands/job.ts';
+import { addModelsCommand } from './commands/models.ts';
 import { addPredictCommand } from './commands/predict.ts';
+import { addRouteCommand } from './commands/route.ts';
 import { addRunCommand } from './commands/run.ts';
+import { addSetupCommand } from './commands/setup.ts';
 import { addUpCommand } from './commands/up.ts';
 import { addWeightsCommand } from './commands/weights.ts';
 import type { CliContext } from './context.ts';
@@ -53,12 +57,16 @@ function createProgram(context: CliContext): Command {
     .description('Turns a large image classifier into small, fast ones, and serves them.')
     .exitOverride()
     .showHelpAfterError('(add --help for help)')
-    .addHelpText('after', '\nExample:\n  $ stillhouse run examples/cifar10-specialists.yaml --quick');
+    .addHelpText('after', '\nExample:\n  $ stillhouse run examples/quickstart.yaml --quick');
   addUpCommand(program, context);
   addRunCommand(program, context);
   addJobCommand(program, context);
+  addModelsCommand(program, context);
+  addRouteCommand(program, context);
+  addClusterCommand(program, context);
   addPredictCommand(program, context);
   addDoctorCommand(program, context);
+  addSetupCommand(program, context);
   addWeightsCommand(program, context);
   addArchitecturesCommand(program, context);
   return program;

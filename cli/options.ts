@@ -88,6 +88,20 @@ export function routerAddress(given: string | undefined, context: CliContext): s
   throw noCluster('--router host:port, or set STILLHOUSE_ROUTER');
 }
 
+/**
+ * The NATS server that has the models: as given, else the running local cluster's, unless another coordinator than that
+ * cluster's was named.
+ */
+export function natsAddress(given: string | undefined, coordinator: string | undefined, context: CliContext): string {
+  // An environment variable that is set to nothing is not set.
+  if (given !== undefined && given !== '') return given;
+  const local = findLocalCluster(context.environment);
+  if (local !== undefined && (coordinator === undefined || coordinator === local.coordinator)) return local.nats;
+  const message = `it is not known where the cluster of ${coordinator} keeps its models`;
+  const hint = 'give --nats nats://host:port, or set NATS_URL';
+  throw new StillhouseError('INVALID_ARGUMENT', message, { field: '--nats', hint });
+}
+
 function noCluster(instead: string): StillhouseError {
   return new StillhouseError('FAILED_PRECONDITION', 'no local cluster is running', {
     hint: `start one with \`npx stillhouse up\`, or give ${instead}`,

@@ -16,11 +16,19 @@ export function programArguments(program: string): string[] {
   return extension === '.ts' ? [`--import=${import.meta.resolve('tsx')}`, file] : [file];
 }
 
+/** A script of the package, plain JavaScript: beside the sources, or above the folder that they were compiled into. */
+export function scriptFile(name: string): string {
+  return join(packageRoot(), 'scripts', name);
+}
+
+/** The folder of our package.json. */
+export function packageRoot(): string {
+  return existsSync(join(ROOT, 'package.json')) ? ROOT : dirname(ROOT);
+}
+
 const packageSchema = z.object({ version: z.string(), engines: z.object({ node: z.string() }) });
 
-/** Our package.json: beside the sources, or above the folder that they were compiled into. */
+/** Our package.json. */
 export function readPackage(): z.infer<typeof packageSchema> {
-  const beside = join(ROOT, 'package.json');
-  const file = existsSync(beside) ? beside : join(dirname(ROOT), 'package.json');
-  return packageSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  return packageSchema.parse(JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')));
 }

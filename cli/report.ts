@@ -1,22 +1,37 @@
-/** What came of a job, as a table for people and as report.json for programs. Pure. */
+/** What came of a job, as data: what `report.json` holds. Pure. */
 import { architectureLabel } from '../lib/model/architecture-choice.ts';
 import type { JobSpec } from '../lib/wire/job-file.ts';
+import { type FloorResult, floorResults } from '../lib/wire/job-floors.ts';
 import { withoutSources } from '../lib/wire/job-losses.ts';
+import { controlRouteName } from '../lib/wire/job-routes.ts';
 import type { Job } from './coordinator-client.ts';
-import { accuracyOf, type Phase } from './job-view.ts';
-import { grouped, percent, table } from './text.ts';
+import { accuracyOf, type Phase, shareOf } from './job-view.ts';
 
+/** Fields may be added within a version: who reads a report ignores those that it does not know. */
 export interface JobReport {
   readonly formatVersion: 1;
   readonly job: { id: string; name: string; state: string; createdAt: string; endedAt: string; datasetDigest: string };
   /** Code that came with the job by its digest. */
   readonly spec: object;
+  readonly data: DataUse;
   readonly teachers: readonly ModelResult[];
   readonly students: readonly StudentResult[];
-  readonly route: { name: string; accuracy: number | null; evaluatedImages: number };
+  readonly route: RouteResult;
+  /** One per floor that the job sets. */
+  readonly floors: readonly FloorResult[];
   /** Whole seconds and fractions, by phase, in the order in which they ran. */
   readonly phases: readonly { kind: string; subject: string; state: string; seconds: number }[];
   readonly samples: readonly SampleAnswer[];
+}
+
+/** How many images the job used. */
+export interface DataUse {
+  readonly dataset: string;
+  readonly train: number;
+  /** Training images whose labels were looked at. */
+  readonly labelled: number;
+  readonly calibrate: number;
+  readonly test: number;
 }
 
 export interface ModelResult {
@@ -24,13 +39,18 @@ export interface ModelResult {
   readonly arch: string;
   readonly digest: string;
   readonly parameters: number;
+  /** Of `weights.safetensors`; null when the model was not saved. */
+  readonly weightBytes: number | null;
   /** On the test images of the model's classes, 0..1; null when not evaluated. */
   readonly accuracy: number | null;
   readonly evaluatedImages: number;
   readonly steps: number;
   readonly firstLoss: number;
   readonly loss: number;
+  /** Of training. */
   readonly imagesPerSecond: number;
+  /** Of answering, compute alone; null when not measured. */
+  readonly predictImagesPerSecond: number | null;
   readonly seconds: number;
   readonly workers: Phase['workers'];
 }
@@ -38,6 +58,41 @@ export interface ModelResult {
 export interface StudentResult extends ModelResult {
   /** The same student without the teacher; null when the job has no control arm. */
   readonly control: ModelResult | null;
+  /** Accuracy above the control arm's, a difference of shares. */
+  readonly gain: number | null;
+  /** The teacher's weights in the student's, in bytes. */
+  readonly timesSmaller: number | null;
+  /** The student's images per second in the teacher's. */
+  readonly timesFaster: number | null;
+}
+
+/** Of all test images that were sent through the router. */
+export interface RouteAccuracy {
+  readonly name: string;
+  /** By the route's own rule; null when not evaluated. */
+  readonly accuracy: number | null;
+  readonly evaluatedImages: number;
+  /** By which the route answers; empty when not evaluated. */
+  readonly rule: string;
+  readonly rules: readonly RuleAccuracy[];
+  /** How the rule was chosen; null where the job file names it. */
+  readonly choice: { readonly images: number; readonly rules: readonly RuleAccuracy[] } | null;
+}
+
+export interface RuleAccuracy {
+  readonly rule: string;
+  readonly accuracy: number | null;
+}
+
+export interface RouteResult extends RouteAccuracy {
+  /** The route of the control arm's models; null when the job has none. */
+  readonly control: RouteAccuracy | null;
+  /** By each one's own rule. */
+  readonly gain: number | null;
+  /** Of all students together. */
+  readonly parameters: number;
+  readonly weightBytes: number | null;
+  readonly timesSmaller: number | null;
 }
 
 /** A test image that was sent through the router's REST endpoint. */
@@ -49,78 +104,142 @@ export interface SampleAnswer {
   readonly specialist: string;
 }
 
-export function buildReport(job: Job, spec: JobSpec, samples: readonly SampleAnswer[]): JobReport {
-  const phaseOf = (kind: string, subject: string) =>
-    job.phases.find((phase) => phase.kind === `PHASE_KIND_${kind}` && phase.subject === subject);
-  const route = phaseOf('EVALUATE_ROUTE', spec.publish.route);
+export interface ReportInput {
+  readonly job: Job;
+  readonly spec: JobSpec;
+  readonly trainImages: number;
+  readonly testImages: number;
+  readonly samples: readonly SampleAnswer[];
+  /** By the models' digests. */
+  readonly weightBytes: ReadonlyMap<string, number>;
+}
+
+export function buildReport(input: ReportInput): JobReport {
+  const { job, spec, samples } = input;
   const { id, name, state, createdAt, endedAt, datasetDigest } = job;
+  const teachers = spec.teachers.map(({ name, arch }) =>
+    modelResult(input, name, architectureLabel(arch), phaseOf(job, 'TRAIN_TEACHER', name)),
+  );
+  const students = spec.students.map(({ name, arch }) => studentResult(input, name, architectureLabel(arch), teachers));
   return {
     formatVersion: 1,
     job: { id, name, state, createdAt, endedAt, datasetDigest },
     spec: withoutSources(spec),
-    teachers: spec.teachers.map(({ name, arch }) =>
-      modelResult(name, architectureLabel(arch), phaseOf('TRAIN_TEACHER', name)),
-    ),
-    students: spec.students.map(({ name, arch }) => {
-      const control = phaseOf('CONTROL', name);
-      return {
-        ...modelResult(name, architectureLabel(arch), phaseOf('DISTIL', name)),
-        control: control === undefined ? null : modelResult(name, architectureLabel(arch), control),
-      };
-    }),
-    route: {
-      name: spec.publish.route,
-      accuracy: accuracyOf(route),
-      evaluatedImages: route?.evaluatedImages ?? 0,
+    data: {
+      dataset: spec.data.dataset,
+      train: input.trainImages,
+      labelled: spec.data.labelled ?? input.trainImages,
+      calibrate: spec.data.calibrate,
+      test: input.testImages,
     },
+    teachers,
+    students,
+    route: routeResult(job, spec, teachers, students),
+    floors: floorResults(spec, {
+      teacher: (name) => accuracyOf(phaseOf(job, 'TRAIN_TEACHER', name)),
+      student: (name) => accuracyOf(phaseOf(job, 'DISTIL', name)),
+      control: (name) => accuracyOf(phaseOf(job, 'CONTROL', name)),
+      route: () => accuracyOf(phaseOf(job, 'EVALUATE_ROUTE', spec.publish.route)),
+      rule: (rule) =>
+        ruleAccuracies(phaseOf(job, 'EVALUATE_ROUTE', spec.publish.route)).find((one) => one.rule === rule)?.accuracy ??
+        null,
+    }),
     phases: job.phases.map(({ kind, subject, state, seconds }) => ({ kind, subject, state, seconds })),
     samples,
   };
 }
 
-function modelResult(name: string, arch: string, phase: Phase | undefined): ModelResult {
+function phaseOf(job: Job, kind: string, subject: string): Phase | undefined {
+  return job.phases.find((phase) => phase.kind === `PHASE_KIND_${kind}` && phase.subject === subject);
+}
+
+function modelResult({ weightBytes }: ReportInput, name: string, arch: string, phase: Phase | undefined): ModelResult {
   return {
     name,
     arch,
     digest: phase?.modelDigest ?? '',
     parameters: phase?.parameters ?? 0,
+    weightBytes: weightBytes.get(phase?.modelDigest ?? '') ?? null,
     accuracy: accuracyOf(phase),
     evaluatedImages: phase?.evaluatedImages ?? 0,
     steps: phase?.step ?? 0,
     firstLoss: phase?.firstLoss ?? 0,
     loss: phase?.loss ?? 0,
     imagesPerSecond: phase?.imagesPerSecond ?? 0,
+    predictImagesPerSecond: positive(phase?.predictImagesPerSecond),
     seconds: phase?.seconds ?? 0,
     workers: phase?.workers ?? [],
   };
 }
 
-/** The lines that end a run. */
-export function reportLines(report: JobReport): string[] {
-  const row = (role: string, model: ModelResult, control: string) => [
-    role,
-    model.name,
-    model.arch,
-    grouped(model.parameters),
-    percent(model.accuracy),
+function studentResult(
+  input: ReportInput,
+  name: string,
+  arch: string,
+  [teacher]: readonly ModelResult[],
+): StudentResult {
+  const distilled = modelResult(input, name, arch, phaseOf(input.job, 'DISTIL', name));
+  const controlPhase = phaseOf(input.job, 'CONTROL', name);
+  const control = controlPhase === undefined ? null : modelResult(input, name, arch, controlPhase);
+  return {
+    ...distilled,
     control,
-  ];
-  const rows = [
-    ['', 'name', 'architecture', 'parameters', 'accuracy', 'without teacher'],
-    ...report.teachers.map((teacher) => row('teacher', teacher, '-')),
-    ...report.students.map((student) => row('student', student, percent(student.control?.accuracy ?? null))),
-  ];
-  const lines = [...table(rows), ''];
-  const { name, accuracy, evaluatedImages } = report.route;
-  if (accuracy !== null) {
-    const images = `${grouped(evaluatedImages)} test images of all its classes`;
-    lines.push(`route ${name}: accuracy ${percent(accuracy)} on ${images}, through the router`, '');
-  }
-  if (report.samples.length > 0) lines.push('test images through the router (REST):');
-  for (const sample of report.samples) {
-    const verdict = sample.label === sample.predicted ? 'right' : 'wrong';
-    const answer = `${sample.predicted} (${percent(sample.probability)}, specialist ${sample.specialist})`;
-    lines.push(`  image ${sample.sampleId}: ${sample.label} -> ${answer}: ${verdict}`);
-  }
-  return lines;
+    gain: difference(distilled.accuracy, control?.accuracy),
+    timesSmaller: ratio(teacher?.weightBytes, distilled.weightBytes),
+    timesFaster: ratio(distilled.predictImagesPerSecond, teacher?.predictImagesPerSecond),
+  };
+}
+
+function routeResult(
+  job: Job,
+  spec: JobSpec,
+  [teacher]: readonly ModelResult[],
+  students: readonly StudentResult[],
+): RouteResult {
+  const own = routeAccuracy(job, spec.publish.route);
+  const control = spec.evaluate.controlRoute ? routeAccuracy(job, controlRouteName(spec)) : null;
+  const sizes = students.map(({ weightBytes }) => weightBytes).filter((bytes) => bytes !== null);
+  const weightBytes = sizes.length === students.length ? sum(sizes) : null;
+  return {
+    ...own,
+    control,
+    gain: difference(own.accuracy, control?.accuracy),
+    parameters: sum(students.map(({ parameters }) => parameters)),
+    weightBytes,
+    timesSmaller: ratio(teacher?.weightBytes, weightBytes),
+  };
+}
+
+function routeAccuracy(job: Job, name: string): RouteAccuracy {
+  const evaluation = phaseOf(job, 'EVALUATE_ROUTE', name);
+  const choice = phaseOf(job, 'CHOOSE_RULE', name);
+  return {
+    name,
+    accuracy: accuracyOf(evaluation),
+    evaluatedImages: evaluation?.evaluatedImages ?? 0,
+    rule: evaluation?.rule || (choice?.rule ?? ''),
+    rules: ruleAccuracies(evaluation),
+    choice:
+      choice === undefined ? null : { images: choice.rules[0]?.evaluatedImages ?? 0, rules: ruleAccuracies(choice) },
+  };
+}
+
+function ruleAccuracies(phase: Phase | undefined): RuleAccuracy[] {
+  return (phase?.rules ?? []).map((result) => ({ rule: result.rule, accuracy: shareOf(result) }));
+}
+
+function positive(value: number | undefined): number | null {
+  return value !== undefined && value > 0 ? value : null;
+}
+
+function difference(one: number | null, other: number | null | undefined): number | null {
+  return one === null || other === null || other === undefined ? null : one - other;
+}
+
+function ratio(one: number | null | undefined, other: number | null | undefined): number | null {
+  return one && other ? one / other : null;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

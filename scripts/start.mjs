@@ -3,5 +3,5 @@ import { join } from 'node:path';
 import { runCommandLine } from './setup/command.mjs';
 import { ROOT } from './setup/paths.mjs';
 
-const job = join(ROOT, 'examples', 'cifar10-specialists.yaml');
+const job = join(ROOT, 'examples', 'quickstart.yaml');
 process.exitCode = await runCommandLine('start', ['run', job, ...process.argv.slice(2)]);

@@ -136,3 +136,40 @@ test('every field and value on the wire is explained', (t) => {
     });
   t.deepEqual(silent, []);
 });
+
+const MAINS = [
+  'cli/main.ts',
+  ...[
+    'coordinator/main',
+    'router/main',
+    'student-worker/train-main',
+    'student-worker/serve-main',
+    'teacher-worker/main',
+  ].map((name) => `services/${name}.ts`),
+];
+
+/**
+ * The command line can then tell that the engine is missing, and a service's main thread has neither TensorFlow's start nor its
+ * memory: compute threads have them.
+ */
+test('neither the command line nor the main thread of a service loads TensorFlow', (t) => {
+  for (const entry of MAINS) {
+    const seen = new Map<string, string>([[entry, '']]);
+    for (const file of seen.keys()) {
+      const text = readFileSync(path.join(root, file), 'utf8');
+      for (const [, names = '', module = ''] of text.matchAll(
+        /^(?:import|export)(?!\s+type\b)\s+(?:([^'";]*?)\s*from\s*)?'(\.[^']+\.ts)'/gm,
+      )) {
+        const isTypesOnly = /^\{/.test(names) && names.split(',').every((name) => /^[{\s]*(type\s|\}|$)/.test(name));
+        const target = path.posix.join(path.posix.dirname(file), module);
+        if (!isTypesOnly && !seen.has(target)) seen.set(target, file);
+      }
+    }
+    t.true(seen.size > 20, entry);
+    const chain: string[] = [];
+    for (let file: string | undefined = 'lib/engine/tf.ts'; seen.get(file); file = seen.get(file) as string) {
+      chain.push(`${seen.get(file)} imports ${file}`);
+    }
+    t.deepEqual(chain, []);
+  }
+});

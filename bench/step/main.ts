@@ -8,27 +8,13 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { table } from '../../cli/text.ts';
-import { describeError, StillhouseError } from '../../lib/base/errors.ts';
-import { median } from '../report.ts';
+import { type Measured, type TurnRunner, takeTurns } from '../turns.ts';
 import { type BenchCase, CASES, modelOf } from './cases.ts';
 import { stepFlops } from './flops.ts';
 import { Peer } from './peer.ts';
-import type { StepCase } from './protocol.ts';
 
-/** Time that a runner gets per turn, and the turns of a case. */
-const TURN_MS = 1_000;
-const TURNS = 8;
-
-interface Runner {
-  readonly label: string;
+interface Runner extends TurnRunner {
   readonly kind: 'compiled' | 'averaged' | 'eager' | 'pytorch';
-  readonly mode: string;
-  readonly peer: Peer;
-}
-
-interface Measured {
-  readonly runner: Runner;
-  readonly medianMs: number;
 }
 
 export interface StepBenchOptions {
@@ -49,7 +35,7 @@ export async function benchStep(options: StepBenchOptions, out: (line: string) =
     for (const benchCase of CASES) {
       if (options.nets.length > 0 && !options.nets.includes(benchCase.net)) continue;
       isReached =
-        report(benchCase, await measure(benchCase, runners, out), await peakGflops(runners), out) && isReached;
+        report(benchCase, await takeTurns(benchCase, runners, out), await peakGflops(runners), out) && isReached;
     }
     await reportProcesses(runners, out);
     return isReached;
@@ -83,41 +69,6 @@ async function* startRunners(
   }
 }
 
-/** Opens the case everywhere, then lets the runners take turns. A runner that cannot is left out with its reason. */
-async function measure(
-  stepCase: StepCase,
-  runners: readonly Runner[],
-  out: (line: string) => void,
-): Promise<Measured[]> {
-  const { net, size, batch, classes } = stepCase;
-  out(`\n${net} at ${size}x${size}, batch ${batch}, ${classes} classes`);
-  const times = new Map<Runner, number[]>();
-  const stepsPerTurn = new Map<Runner, number>();
-  for (const runner of runners) {
-    try {
-      await openSame(runner, stepCase);
-      const warm = median(await runner.peer.run(4));
-      stepsPerTurn.set(runner, Math.max(2, Math.round(TURN_MS / warm)));
-      times.set(runner, []);
-    } catch (error) {
-      out(`  ${runner.label} is left out: ${describeError(error)}`);
-    }
-  }
-  for (let turn = 0; turn < TURNS; turn++) {
-    for (const [runner, samples] of times) samples.push(...(await runner.peer.run(stepsPerTurn.get(runner) as number)));
-  }
-  return [...times].map(([runner, samples]) => ({ runner, medianMs: median(samples) }));
-}
-
-/** @throws FAILED_PRECONDITION when the runner's model has not as many parameters as ours: times would say nothing */
-async function openSame({ label, mode, peer }: Runner, stepCase: StepCase): Promise<void> {
-  const { parameters } = await peer.open(stepCase, mode);
-  const { parameterCount } = modelOf(stepCase);
-  if (parameters === parameterCount) return;
-  const message = `${label} has built another model: ${parameters} parameters, expected ${parameterCount}`;
-  throw new StillhouseError('FAILED_PRECONDITION', message);
-}
-
 async function peakGflops(runners: readonly Runner[]): Promise<number> {
   const all = [];
   for (const { peer } of runners) all.push((await peer.info()).gflops);
@@ -126,7 +77,7 @@ async function peakGflops(runners: readonly Runner[]): Promise<number> {
 
 function report(
   benchCase: BenchCase,
-  measured: readonly Measured[],
+  measured: readonly Measured<Runner>[],
   peak: number,
   out: (line: string) => void,
 ): boolean {
@@ -162,7 +113,7 @@ function report(
 }
 
 /** Undefined when no runner of the kind was measured. */
-function bestMs(measured: readonly Measured[], kind: Runner['kind']): number | undefined {
+function bestMs(measured: readonly Measured<Runner>[], kind: Runner['kind']): number | undefined {
   const times = measured.filter(({ runner }) => runner.kind === kind).map(({ medianMs }) => medianMs);
   return times.length === 0 ? undefined : Math.min(...times);
 }

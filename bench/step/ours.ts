@@ -1,30 +1,19 @@
-/** Our side of the step benchmark, in a process of its own: `ours.ts <threads> [inter-op threads]`, requests on standard input. */
-import { createInterface } from 'node:readline';
-import { monotonicMs } from '../../lib/base/clock.ts';
-import { StillhouseError } from '../../lib/base/errors.ts';
+/** Our side of the step benchmark, in a process of its own: one training step is the sums of a batch, their mean, the update. */
 import { createRandom, type Random } from '../../lib/base/random.ts';
 import { gradientPlan } from '../../lib/distill/batch-gradient.ts';
 import { batchTensors, flatSums } from '../../lib/distill/eager-step.ts';
-import { lossNumbers } from '../../lib/distill/loss.ts';
+import { lossNumbers } from '../../lib/distill/loss-spec.ts';
 import { StepProgram } from '../../lib/distill/step-program.ts';
 import type { MicroBatch, ProgramSpec, TrainingSpec } from '../../lib/distill/step-spec.ts';
-import { configureEngine } from '../../lib/engine/environment.ts';
-import { engineFingerprint } from '../../lib/engine/fingerprint.ts';
 import { withTensors } from '../../lib/engine/scope.ts';
 import { type Tensor, tf } from '../../lib/engine/tf.ts';
 import { initialParameters, initialStatistics, type TensorSpec } from '../../lib/model/parameters.ts';
+import { answerRequests, type Stepper } from '../answer.ts';
 import { modelOf } from './cases.ts';
-import type { PeerInfo, StepCase, StepRequest } from './protocol.ts';
+import type { StepCase } from './protocol.ts';
 
 const MOMENTUM = 0.9;
 const LEARNING_RATE = 1e-3;
-
-/** One training step: sums of a batch, their mean, the update. */
-interface Stepper {
-  readonly parameters: number;
-  step(): void;
-  close(): void;
-}
 
 function specOf(request: StepCase): ProgramSpec & { readonly training: TrainingSpec } {
   const model = modelOf(request);
@@ -135,51 +124,6 @@ function eager(request: StepCase): Stepper {
   };
 }
 
-/** Best of several large products, billions of floating-point operations per second. */
-function sgemmGflops(n = 2048, repeats = 5): number {
-  const a = tf.randomNormal([n, n]) as tf.Tensor2D;
-  let best = 0;
-  for (let repeat = 0; repeat < repeats; repeat++) {
-    const startMs = monotonicMs();
-    const product = tf.matMul(a, a);
-    product.slice([0, 0], [1, 1]).dataSync();
-    best = Math.max(best, (2 * n ** 3) / (monotonicMs() - startMs) / 1e6);
-    product.dispose();
-  }
-  a.dispose();
-  return best;
-}
-
-function info(): PeerInfo {
-  return { version: engineFingerprint(), rss: process.resourceUsage().maxRSS * 1024, gflops: sgemmGflops() };
-}
-
-let stepper: Stepper | undefined;
-
-function answer(request: StepRequest): unknown {
-  if (request.call === 'info') return info();
-  if (request.call === 'open') {
-    stepper?.close();
-    stepper = request.mode === 'eager' ? eager(request) : compiled(request, request.mode === 'averaged');
-    stepper.step();
-    return { parameters: stepper.parameters };
-  }
-  const ms: number[] = [];
-  for (let step = 0; step < request.steps; step++) {
-    const startMs = monotonicMs();
-    stepper?.step();
-    ms.push(monotonicMs() - startMs);
-  }
-  return { ms };
-}
-
-configureEngine({ intraOpThreads: Number(process.argv[2]), interOpThreads: Number(process.argv[3] ?? 1) });
-for await (const line of createInterface({ input: process.stdin })) {
-  let reply: unknown;
-  try {
-    reply = answer(JSON.parse(line));
-  } catch (error) {
-    reply = { error: StillhouseError.from(error, 'a step of ours').message };
-  }
-  process.stdout.write(`${JSON.stringify(reply)}\n`);
-}
+await answerRequests((request) =>
+  request.mode === 'eager' ? eager(request) : compiled(request, request.mode === 'averaged'),
+);

@@ -6,25 +6,18 @@ import { uniqueId } from '../../lib/base/random.ts';
 import { type JobSpec, jobSpecToJson } from '../../lib/wire/job-file.ts';
 import { withoutSources } from '../../lib/wire/job-losses.ts';
 import type { CliContext } from '../context.ts';
-import { CoordinatorClient, type Job } from '../coordinator-client.ts';
+import type { CoordinatorClient, Job } from '../coordinator-client.ts';
+import { type ClusterOption, type JsonOption, print, withCoordinator } from '../coordinator-command.ts';
 import { readJob } from '../job-input.ts';
 import { ProgressLines, phaseProgress, phaseResult, stateName } from '../job-view.ts';
-import { addJobFileOptions, coordinatorAddress, coordinatorOption, type JobFileOptions } from '../options.ts';
+import { addJobFileOptions, coordinatorOption, type JobFileOptions } from '../options.ts';
 import { table } from '../text.ts';
-
-interface ClusterOption {
-  readonly coordinator?: string;
-}
-
-interface JsonOption extends ClusterOption {
-  readonly json: boolean;
-}
 
 const PROGRESS_PERIOD_MS = 2000;
 
 export function addJobCommand(program: Command, context: CliContext): void {
   const job = program.command('job').description('Submit and follow the jobs of a running cluster.');
-  job.addHelpText('after', '\nExample:\n  $ stillhouse job submit examples/cifar10-specialists.yaml --quick');
+  job.addHelpText('after', '\nExample:\n  $ stillhouse job submit examples/quickstart.yaml --quick');
   addSubmit(job, context);
   addGet(job, context);
   addWatch(job, context);
@@ -37,8 +30,7 @@ export function addJobCommand(program: Command, context: CliContext): void {
     .action((options: JsonOption) =>
       withCoordinator(options, context, async (client) => {
         const jobs = await client.list();
-        if (options.json) context.out(JSON.stringify(jobs.map(jsonOf)));
-        else for (const line of listLines(jobs)) context.out(line);
+        print(context, options.json, jobs.map(jsonOf), () => listLines(jobs));
       }),
     );
   job
@@ -67,7 +59,7 @@ function addSubmit(job: Command, context: CliContext): void {
       'after',
       `
 Examples:
-  $ stillhouse job submit examples/cifar10-specialists.yaml
+  $ stillhouse job submit examples/quickstart.yaml
   $ stillhouse job submit my.yaml --set train.epochs=3 --set 'students[0].arch=resnet-8' --watch`,
     )
     .action((file: string, options: JobFileOptions & ClusterOption & { watch: boolean }) =>
@@ -94,8 +86,7 @@ function addGet(job: Command, context: CliContext): void {
     .action((id: string, options: JsonOption) =>
       withCoordinator(options, context, async (client) => {
         const found = await client.get(id);
-        if (options.json) context.out(JSON.stringify(jsonOf(found)));
-        else for (const line of jobLines(found)) context.out(line);
+        print(context, options.json, jsonOf(found), () => jobLines(found));
       }),
     );
 }
@@ -124,19 +115,6 @@ async function watch(client: CoordinatorClient, id: string, context: CliContext,
   if (last === undefined) throw new StillhouseError('UNAVAILABLE', `the coordinator said nothing about job ${id}`);
   if (!json) context.out(`${id}  ${last.name}  ${stateName(last.state)}`);
   if (last.state !== 'JOB_STATE_SUCCEEDED') context.setExitCode(1);
-}
-
-async function withCoordinator(
-  options: ClusterOption,
-  context: CliContext,
-  body: (client: CoordinatorClient) => Promise<void>,
-): Promise<void> {
-  const client = new CoordinatorClient(coordinatorAddress(options.coordinator, context), context.signal);
-  try {
-    await body(client);
-  } finally {
-    client.close();
-  }
 }
 
 /** The API's job with its specification as an object, not as text in text; code by its digest. */

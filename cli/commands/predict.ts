@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { OipClient, outputOf } from '../../lib/wire/oip/client.ts';
 import type { InferResponse, ModelMetadata } from '../../lib/wire/oip/types.ts';
+import { ROUTE_RULES } from '../../lib/wire/route-rules.ts';
 import type { CliContext } from '../context.ts';
 import { CoordinatorClient } from '../coordinator-client.ts';
 import { coordinatorAddress, coordinatorOption, routerAddress } from '../options.ts';
@@ -11,6 +12,7 @@ import { percent, table } from '../text.ts';
 
 interface PredictOptions {
   readonly route?: string;
+  readonly rule?: string;
   readonly router?: string;
   readonly coordinator?: string;
   readonly json: boolean;
@@ -22,6 +24,8 @@ interface Prediction {
   readonly class: number;
   readonly probability: number;
   readonly specialist: string;
+  /** By which the router answered. */
+  readonly rule: string;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -32,6 +36,10 @@ export function addPredictCommand(program: Command, context: CliContext): void {
     .description('Classify image files (JPEG, PNG, WebP, …) through the router.')
     .argument('<image...>', 'image files; they are scaled to the model’s input size')
     .option('--route <name>', 'the route to ask (default: the only one there is)')
+    .option(
+      '--rule <rule>',
+      `how the specialists' answers are combined: ${ROUTE_RULES.join(', ')} (default: the route's own)`,
+    )
     .addOption(
       new Option('--router <host:port>', 'the router, gRPC (default: the local cluster’s)').env('STILLHOUSE_ROUTER'),
     )
@@ -39,7 +47,7 @@ export function addPredictCommand(program: Command, context: CliContext): void {
     .option('--json', 'print a line of JSON per image', false)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ stillhouse predict cat.jpg dog.png\n  $ stillhouse predict --route cifar10-specialists --json cat.jpg',
+      '\nExamples:\n  $ stillhouse predict cat.jpg dog.png\n  $ stillhouse predict --route cifar10-specialists --json cat.jpg\n  $ stillhouse predict --rule max-logit cat.jpg',
     )
     .action((images: string[], options: PredictOptions) => predict(images, options, context));
 }
@@ -47,6 +55,8 @@ export function addPredictCommand(program: Command, context: CliContext): void {
 async function predict(images: readonly string[], options: PredictOptions, context: CliContext): Promise<void> {
   const client = new OipClient(routerAddress(options.router, context));
   const limits = { timeoutMs: TIMEOUT_MS, signal: context.signal };
+  // Whether the route allows the rule is for the router to say.
+  const parameters = options.rule === undefined ? {} : { rule: options.rule };
   try {
     const route = options.route ?? (await onlyRoute(options, context));
     const size = inputSize(await client.metadata(route, '', limits));
@@ -54,7 +64,7 @@ async function predict(images: readonly string[], options: PredictOptions, conte
     for (const image of images) {
       const { pixels, height, width } = await readImage(image, size);
       const input = { name: 'image', datatype: 'UINT8' as const, shape: [1, height, width, 3], values: pixels };
-      const response = await client.infer({ modelName: route, inputs: [input] }, limits);
+      const response = await client.infer({ modelName: route, parameters, inputs: [input] }, limits);
       const prediction = readPrediction(image, response);
       if (options.json) context.out(JSON.stringify(prediction));
       predictions.push(prediction);
@@ -110,6 +120,7 @@ function readPrediction(image: string, response: InferResponse): Prediction {
     class: Number(first('class')),
     probability: Number(first('probability')),
     specialist: textOf(first('specialist')),
+    rule: String(response.parameters.rule),
   };
 }
 

@@ -1,21 +1,16 @@
 /** `stillhouse run FILE`: one job on a local cluster of its own, from the file to the answers of the router. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { isAbsolute, join, relative } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { Command } from 'commander';
-import { stringify } from 'yaml';
 import { monotonicMs, untilAborted } from '../../lib/base/clock.ts';
-import { describeError, StillhouseError } from '../../lib/base/errors.ts';
+import { StillhouseError } from '../../lib/base/errors.ts';
 import { dataRoot } from '../../lib/base/folders.ts';
-import { uniqueId } from '../../lib/base/random.ts';
 import { type Environment, Settings } from '../../lib/base/settings.ts';
-import { type JobSpec, jobSpecToJson } from '../../lib/wire/job-file.ts';
+import type { JobSpec } from '../../lib/wire/job-file.ts';
 import { ALLOW_CUSTOM_CODE, refuseCustomCode } from '../../lib/wire/job-losses.ts';
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { writeStateFile } from '../cluster/state-file.ts';
 import type { CliContext } from '../context.ts';
-import { CoordinatorClient, hasEnded, type Job } from '../coordinator-client.ts';
-import { type CheckedJob, checkJob, readJob } from '../job-input.ts';
-import { ProgressLines, stateName } from '../job-view.ts';
+import { checkJob, readJob } from '../job-input.ts';
 import {
   addJobFileOptions,
   addSizeOptions,
@@ -24,19 +19,15 @@ import {
   type JobFileOptions,
   type SizeOptions,
 } from '../options.ts';
-import { buildReport, reportLines, type SampleAnswer } from '../report.ts';
-import { askRouter } from '../rest.ts';
-import { saveModels } from '../run-models.ts';
-import { clockTime, counted, grouped } from '../text.ts';
+import { RunFolder } from '../run-folder/run-folder.ts';
+import { runJob } from '../run-job.ts';
+import { counted, grouped, shownPath } from '../text.ts';
 
 interface RunOptions extends SizeOptions, JobFileOptions, CustomCodeOption {
   readonly keep: boolean;
   readonly out?: string;
 }
 
-const PROGRESS_PERIOD_MS = 2000;
-/** A run that is being stopped tells the coordinator so, but does not wait long for it. */
-const CANCEL_TIMEOUT_MS = 1500;
 /** More specialists than this share the legs among them without gain on one machine. */
 const DEFAULT_SPECIALISTS_MAX = 4;
 
@@ -49,12 +40,15 @@ export function addRunCommand(program: Command, context: CliContext): void {
   addSizeOptions(command, { students: 'the job’s averaging.workers', specialists: 'one per student of the job' })
     .addOption(customCodeOption())
     .option('--keep', 'keep the cluster after the job, until Ctrl-C', false)
-    .option('--out <folder>', 'where job.yaml, report.json and the logs go (default: runs/<job name>)')
+    .option(
+      '--out <folder>',
+      'where the report, metrics, curves, checkpoints, models and logs go (default: runs/<job name>)',
+    )
     .addHelpText(
       'after',
       `
 Examples:
-  $ stillhouse run examples/cifar10-specialists.yaml --quick
+  $ stillhouse run examples/quickstart.yaml --quick
   $ stillhouse run my.yaml --set train.epochs=3 --set 'students[0].arch=resnet-8'
   $ stillhouse run examples/custom-loss.yaml --quick --allow-custom-code
   $ stillhouse run my.yaml --keep    # then, in another terminal: stillhouse predict cat.jpg
@@ -72,11 +66,7 @@ async function run(file: string, options: RunOptions, context: CliContext): Prom
   refuseInits(spec, context.environment);
   const students = studentsFor(spec, options);
   const specialists = options.specialists ?? Math.min(DEFAULT_SPECIALISTS_MAX, spec.students.length);
-  const folder = options.out ?? join('runs', spec.name);
-  const logFolder = join(folder, 'logs');
-  rmSync(logFolder, { recursive: true, force: true });
-  mkdirSync(logFolder, { recursive: true });
-  writeFileSync(join(folder, 'job.yaml'), `# The job as it ran, with all defaults filled in.\n${stringify(spec)}`);
+  const folder = new RunFolder(options.out ?? join('runs', spec.name), spec);
   const images = `${grouped(checked.trainImages)} training and ${counted(checked.testImages, 'test image')}`;
   context.out(`${spec.name}${options.quick ? ' (quick)' : ''}: ${images} of ${spec.data.dataset}`);
   const sizes = [
@@ -86,13 +76,13 @@ async function run(file: string, options: RunOptions, context: CliContext): Prom
   ];
   context.out(`starting a local cluster: nats-server, coordinator, ${sizes.join(', ')}, router`);
   const startedMs = monotonicMs();
-  const cluster = await LocalCluster.start({ ...options, students, specialists, logFolder }, context);
+  const cluster = await LocalCluster.start({ ...options, students, specialists, logFolder: folder.logs }, context);
   let removeStateFile: (() => void) | undefined;
   try {
     removeStateFile = writeStateFile(context.environment, cluster.endpoints);
     const seconds = ((monotonicMs() - startedMs) / 1000).toFixed(1);
-    context.out(`ready in ${seconds} s; logs in ${relative('', logFolder) || logFolder}`);
-    await runOn(cluster, checked, folder, context);
+    context.out(`ready in ${seconds} s; logs in ${shownPath(folder.logs)}`);
+    await runJob(cluster, checked, folder, context);
     if (options.keep) await keep(cluster, spec, context);
   } finally {
     removeStateFile?.();
@@ -125,58 +115,6 @@ function studentsFor(spec: JobSpec, options: RunOptions): number {
     field: 'averaging.workers',
     hint: `add --set averaging.workers=${students}`,
   });
-}
-
-async function runOn(cluster: LocalCluster, checked: CheckedJob, folder: string, context: CliContext): Promise<void> {
-  const { spec } = checked;
-  const startedMs = monotonicMs();
-  const { coordinator, router, nats } = cluster.endpoints;
-  const signal = AbortSignal.any([context.signal, cluster.failure]);
-  const client = new CoordinatorClient(coordinator, signal);
-  try {
-    const job = await follow(client, spec, context, startedMs);
-    const succeeded = job.state === 'JOB_STATE_SUCCEEDED';
-    const samples: SampleAnswer[] = [];
-    for (const image of succeeded ? checked.samples : []) {
-      samples.push(await askRouter(router.http, spec.publish.route, image, signal));
-    }
-    const report = buildReport(job, spec, samples);
-    writeFileSync(join(folder, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
-    if (!succeeded) {
-      const message = `job ${spec.name} ${stateName(job.state)}: ${job.message}`;
-      throw new StillhouseError('ABORTED', message, { hint: `logs in ${join(folder, 'logs')}` });
-    }
-    const models = join(folder, 'models');
-    await saveModels(nats, job, models, signal);
-    for (const line of ['', ...reportLines(report), '']) context.out(line);
-    const seconds = (monotonicMs() - startedMs) / 1000;
-    context.out(
-      `succeeded in ${clockTime(seconds)}; the report is ${join(folder, 'report.json')}, the models are in ${models}`,
-    );
-  } finally {
-    client.close();
-  }
-}
-
-/** Submits the job and prints its progress until it has ended; cancels it when the signal comes first. */
-async function follow(client: CoordinatorClient, spec: JobSpec, context: CliContext, startedMs: number): Promise<Job> {
-  let job = await client.submit(jobSpecToJson(spec), uniqueId('run'));
-  const progress = new ProgressLines(PROGRESS_PERIOD_MS);
-  try {
-    for await (job of client.watch(job.id)) {
-      const nowMs = monotonicMs();
-      for (const line of progress.next(job, nowMs)) context.out(`[${clockTime((nowMs - startedMs) / 1000)}] ${line}`);
-    }
-  } catch (error) {
-    if (context.signal.aborted) {
-      await client.cancelAtTheEnd(job.id, CANCEL_TIMEOUT_MS).catch((problem) => {
-        context.note(`the job could not be cancelled: ${describeError(problem)}`);
-      });
-    }
-    throw error;
-  }
-  if (hasEnded(job)) return job;
-  throw new StillhouseError('UNAVAILABLE', `the coordinator stopped reporting on job ${job.id} before it ended`);
 }
 
 /** Waits for Ctrl-C, which here is the ordinary end. */

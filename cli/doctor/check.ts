@@ -30,13 +30,14 @@ function check(name: string, status: CheckStatus, detail: string, hint: string |
 }
 
 /**
- * What `work` finds; what it throws is a failed check, and so is that it takes longer than `limitMs`. The rest of the
- * doctor goes on.
+ * What `work` finds; what it throws is a failed check, and so is that it takes longer than `limitMs`: then `whenItFails`
+ * says what to do, unless the error has a hint of its own. The rest of the doctor goes on.
  */
 export async function attempt(
   name: string,
   limitMs: number,
   work: () => Check | readonly Check[] | Promise<Check | readonly Check[]>,
+  whenItFails = 'try again; should it stay, report it with what `stillhouse doctor --json` says',
 ): Promise<readonly Check[]> {
   const late = () => new StillhouseError('DEADLINE_EXCEEDED', `no answer within ${limitMs / 1000} s`);
   try {
@@ -44,7 +45,7 @@ export async function attempt(
     return Array.isArray(found) ? found : [found as Check];
   } catch (thrown) {
     const { message, hint } = StillhouseError.from(thrown);
-    return [fail(name, message, hint)];
+    return [fail(name, message, hint ?? whenItFails)];
   }
 }
 

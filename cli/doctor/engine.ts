@@ -11,6 +11,7 @@ import type { CliContext } from '../context.ts';
 import { programArguments } from '../paths.ts';
 import { counted, grouped } from '../text.ts';
 import { type Check, fail, ok, warn } from './check.ts';
+import type { EngineOrigin } from './engine-origin.ts';
 import { type ProbeReport, probeReportSchema } from './probe-report.ts';
 
 /** TensorFlow takes a second or two to load, on a busy machine with a cold disk a minute. */
@@ -25,15 +26,19 @@ export interface ProbeOutcome {
   readonly log: string;
 }
 
-/** Runs the probe; it has ended when this returns. @throws CANCELLED when the context's signal is aborted */
-export async function runProbe(context: CliContext, limitMs: number): Promise<ProbeOutcome> {
+/**
+ * Runs the probe, whose speed test takes `testMs`; it has ended when this returns.
+ *
+ * @throws CANCELLED when the context's signal is aborted
+ */
+export async function runProbe(context: CliContext, limitMs: number, testMs: number): Promise<ProbeOutcome> {
   const folder = mkdtempSync(path.join(tmpdir(), 'stillhouse-doctor-'));
   const logPath = path.join(folder, 'probe.log');
   try {
     const child = new Child({
       name: 'engine-probe',
       command: process.execPath,
-      args: programArguments('cli/doctor/engine-probe'),
+      args: [...programArguments('cli/doctor/engine-probe'), String(testMs)],
       // At level 0 TensorFlow says which kernels and devices it has, and why not others.
       environment: { ...context.environment, STILLHOUSE_EXIT_WITH_PARENT: '1', TF_CPP_MIN_LOG_LEVEL: '0' },
       logPath,
@@ -66,20 +71,47 @@ function describeFailure(thrown: unknown, log: string, hasEnded: boolean): Probe
   return { failure: bySignal === undefined ? how : `loading TensorFlow ended by ${bySignal}`, log };
 }
 
+const WAYS = {
+  wheel: 'from its wheel',
+  installer: 'by the installer of tfjs-node-gpu',
+  existing: 'built before',
+} as const;
+
 /** What the outcome says, one check per subject. Pure. */
-export function engineChecks({ report, failure = '' }: ProbeOutcome): readonly Check[] {
+export function engineChecks({ report, failure = '' }: ProbeOutcome, origin: EngineOrigin): readonly Check[] {
   if (report === undefined) {
     return [fail('engine', failure, failureHint(failure))];
   }
-  const [tensorflow = ''] = report.fingerprint.split('/');
   const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(1)} s`;
   const memory = `${grouped(report.residentBytes / 2 ** 20)} MiB`;
-  const from = report.library === null ? '' : ` from ${path.dirname(report.library)}`;
   return [
-    ok('engine', `TensorFlow ${tensorflow.replace('tensorflow-', '')}${from}, loaded in ${seconds(report.loadedMs)}`),
+    engineCheck(report, origin, `loaded in ${seconds(report.loadedMs)}`),
     ok('fingerprint', report.fingerprint, 'workers with the same one compute the same bits'),
-    stepCheck(report, `ready in ${seconds(report.compiledMs)}, ${memory}`),
+    stepCheck(report, `process ready in ${seconds(report.compiledMs)}, ${memory}`),
+    speedCheck(report),
   ];
+}
+
+/** Which engine, by which way it came, and what is to be done where it is the slow one. */
+function engineCheck({ fingerprint, library }: ProbeReport, { source, attempts }: EngineOrigin, loaded: string): Check {
+  const [name = ''] = fingerprint.split('/');
+  if (isPlain(fingerprint)) {
+    const why = attempts.map(({ way, problem }) => `; not by ${way}: ${problem}`).join('');
+    const first = attempts.find(({ hint }) => hint !== undefined)?.hint;
+    const version = name.replace('tensorflowjs-', '');
+    return warn(
+      'engine',
+      `plain TensorFlow.js ${version}, orders of magnitude slower than TensorFlow's library; ${loaded}${why}`,
+      first ?? 'unset STILLHOUSE_ENGINE, and run `stillhouse setup --retry-engine`',
+    );
+  }
+  const way = source === null ? '' : ` ${WAYS[source]}`;
+  const where = library === null ? '' : `, in ${path.dirname(library)}`;
+  return ok('engine', `TensorFlow ${name.replace('tensorflow-', '')}${way}${where}, ${loaded}`);
+}
+
+function isPlain(fingerprint: string): boolean {
+  return fingerprint.startsWith('tensorflowjs-');
 }
 
 function failureHint(failure: string): string | undefined {
@@ -89,11 +121,19 @@ function failureHint(failure: string): string | undefined {
   return 'run `npm run setup`; it builds the engine again';
 }
 
-function stepCheck({ architecture, microBatch, stepMs, eagerReason }: ProbeReport, start: string): Check {
-  const rate = `${grouped((1000 * microBatch) / stepMs)} images/s`;
-  const speed = `${architecture}, micro-batch ${microBatch}: ${stepMs.toFixed(1)} ms a step, ${rate}; process ${start}`;
-  if (eagerReason === null) return ok('step', `compiled, equal to eager execution; ${speed}`);
-  return fail('step', `not compiled: ${eagerReason}; ${speed}`, 'jobs would run, but slowly: report this');
+function stepCheck({ fingerprint, eagerReason }: ProbeReport, start: string): Check {
+  if (eagerReason === null) return ok('step', `compiled, equal to eager execution; ${start}`);
+  const detail = `not compiled: ${eagerReason}; ${start}`;
+  // Nothing compiles there, which the engine's own check says.
+  if (isPlain(fingerprint)) return ok('step', detail);
+  return fail('step', detail, 'jobs would run, but slowly: report this');
+}
+
+function speedCheck({ architecture, microBatch, stepMs, predictBatch, predictMs }: ProbeReport): Check {
+  const steps = 1000 / stepMs;
+  const training = `training ${steps.toFixed(steps < 10 ? 2 : 0)} steps/s, ${grouped(microBatch * steps)} images/s`;
+  const predicting = `prediction ${grouped((1000 * predictBatch) / predictMs)} images/s`;
+  return ok('speed', `${architecture} at 32x32: ${training} (micro-batch ${microBatch}); ${predicting}`);
 }
 
 /** The settings in force. @throws INVALID_ARGUMENT, naming the variable */
@@ -108,7 +148,7 @@ export function threadsCheck(context: CliContext): Check {
 
 /** Whether TensorFlow uses oneDNN's kernels, by what it logged. Pure. */
 export function oneDnnCheck({ report, log }: ProbeOutcome): readonly Check[] {
-  if (report === undefined) return [];
+  if (report === undefined || isPlain(report.fingerprint)) return [];
   if (log.includes('oneDNN custom operations are on')) return [ok('oneDNN', 'on')];
   const hint =
     'TensorFlow turns it on by itself on processors with AVX512_VNNI; TF_ENABLE_ONEDNN_OPTS=1 does on others';

@@ -10,8 +10,11 @@ export const probeReportSchema = z.object({
   eagerReason: z.string().nullable(),
   architecture: z.string(),
   microBatch: z.number(),
-  /** Median. */
+  /** Of a training step, gradients and update; the median. */
   stepMs: z.number(),
+  predictBatch: z.number(),
+  /** Of the prediction of such a batch; the median. */
+  predictMs: z.number(),
   /** Of the whole process, TensorFlow in it, after the steps. */
   residentBytes: z.number(),
   /** Where TensorFlow was loaded from; null where the system does not tell. */

@@ -55,15 +55,21 @@ export function restrictToClasses(
 }
 
 /**
- * Labels within the subset: for a sample id, an index into `classIds`. The sample's class must be in the subset; use
- * `restrictToClasses` first.
+ * Labels within the subset: for a sample id, an index into `classIds`. The sample's class must be in the subset, unless
+ * there is a dustbin; use `restrictToClasses` first.
  *
  * @param labels class in the parent of every sample of the data set, by id.
+ * @param dustbin whether samples of other classes have a label too, the one behind the last of `classIds`
  */
-export function labelWithin(labels: ArrayLike<number>, classIds: ArrayLike<number>): (id: number) => number {
+export function labelWithin(
+  labels: ArrayLike<number>,
+  classIds: ArrayLike<number>,
+  dustbin = false,
+): (id: number) => number {
   const outputOf = new Map(Array.from(classIds, (classId, output) => [classId, output]));
+  const others = dustbin ? classIds.length : undefined;
   return (id) => {
-    const output = outputOf.get(labels[id] as number);
+    const output = outputOf.get(labels[id] as number) ?? others;
     invariant(output !== undefined, `the class of sample ${id} is in the subset`);
     return output;
   };

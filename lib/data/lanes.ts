@@ -35,6 +35,16 @@ export function stepsPerEpoch(samples: number, lanes: number, microBatch: number
   return Math.ceil(Math.ceil(samples / lanes) / microBatch);
 }
 
+/** Samples of the global batch of one step: lanes x micro-batch, fewer in the tail. */
+export function stepSamples(samples: number, lanes: number, microBatch: number, stepInEpoch: number): number {
+  let count = 0;
+  for (let lane = 0; lane < lanes; lane++) {
+    const { start, end } = laneRange(samples, lanes, lane);
+    count += Math.min(microBatch, Math.max(0, end - start - stepInEpoch * microBatch));
+  }
+  return count;
+}
+
 /** The sample ids of one lane's micro-batch in one step: `microBatch` of them, fewer or none in the tail. */
 export function laneBatch(
   order: Uint32Array,

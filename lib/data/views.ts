@@ -19,6 +19,11 @@ export interface ViewRule {
   readonly shift: number;
 }
 
+/** Whether every view of an image is the image itself. */
+export function areOff({ flip, shift }: Pick<ViewRule, 'flip' | 'shift'>): boolean {
+  return !flip && shift === 0;
+}
+
 /** What one view does to an image: mirror it, then move it right by `right` and down by `down` pixels. */
 interface View {
   readonly mirrored: boolean;
@@ -36,7 +41,7 @@ export function applyViews(images: Float32Array, ids: ArrayLike<number>, image: 
   const values = image.height * image.width * image.channels;
   invariant(images.length === ids.length * values, 'there is one image per sample id');
   invariant(Number.isInteger(rule.shift) && rule.shift >= 0, 'a shift is a whole number of pixels');
-  if (!rule.flip && rule.shift === 0) return;
+  if (areOff(rule)) return;
   const source = new Float32Array(values);
   for (let index = 0; index < ids.length; index++) {
     const view = viewOf(ids[index] as number, rule);

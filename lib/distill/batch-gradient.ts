@@ -8,7 +8,8 @@ import { type Tensor, tf } from '../engine/tf.ts';
 import { forward } from '../model/forward.ts';
 import { isFrozenLayer, trainableTensors, trainedStatistics } from '../model/freeze.ts';
 import type { ModelSpec, TensorSpec } from '../model/parameters.ts';
-import { type CustomLossFunction, lossNumberCount, lossPerSample } from './loss.ts';
+import { type CustomLossFunction, lossPerSample } from './loss.ts';
+import { lossNumberCount } from './loss-spec.ts';
 import type { ProgramSpec, TrainingSpec } from './step-spec.ts';
 
 /** Per-channel normalisation of RGB 0..255: (x/255 - mean) / std. */
@@ -18,16 +19,19 @@ export interface Preprocessing {
 }
 
 /** Scales images to the model's input size where they have another, then normalises them. */
-export function preprocess(images: Tensor, { mean, std }: Preprocessing, input: ImageShape): Tensor {
-  const [, height, width] = images.shape as [number, number, number, number];
-  const size: [number, number] = [input.height, input.width];
-  const scaled =
-    height === size[0] && width === size[1]
-      ? images
-      : tf.image.resizeBilinear(images as tf.Tensor4D, size, false, true);
+export function preprocess(images: Tensor, preprocessing: Preprocessing, input: ImageShape): Tensor {
+  return normalise(scaleTo(images, input), preprocessing);
+}
+
+export function scaleTo(images: Tensor, { height, width }: ImageShape): Tensor {
+  if (images.shape[1] === height && images.shape[2] === width) return images;
+  return tf.image.resizeBilinear(images as tf.Tensor4D, [height, width], false, true);
+}
+
+export function normalise(images: Tensor, { mean, std }: Preprocessing): Tensor {
   const scale = tf.tensor1d(std.map((deviation) => 1 / (255 * deviation)));
   const shift = tf.tensor1d(std.map((deviation, channel) => -(mean[channel] as number) / deviation));
-  return tf.add(tf.mul(scaled, scale), shift);
+  return tf.add(tf.mul(images, scale), shift);
 }
 
 /** The functions of custom terms, by digest. */
@@ -106,7 +110,8 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
     logits = tf.keep(result.logits);
     const oneHot = tf.cast(tf.oneHot(batch.labels as tf.Tensor1D, model.classes), 'float32');
     const { labels, teacherLogits } = batch;
-    const inputs = { logits: result.logits, oneHot, labels, teacherLogits };
+    const hasLabel = training.unlabelled === true ? labelMask(labels) : null;
+    const inputs = { logits: result.logits, oneHot, labels, hasLabel, teacherLogits };
     const sum = tf.sum(lossPerSample(training.loss.terms, numbers as tf.Tensor1D, inputs, plan.customLosses));
     return (isScaled ? tf.mul(sum, scale) : sum) as tf.Scalar;
   };
@@ -114,7 +119,7 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
   const { value, grads } = withRandomKey(batch.key, () => tf.valueAndGrads(scaledLoss)(weights));
   const count = batch.images.shape[0] as number;
   const predicted = tf.argMax(logits as unknown as tf.Tensor2D, 1);
-  const correct = tf.sum(tf.cast(tf.equal(predicted, batch.labels), 'float32'));
+  const correct = tf.sum(tf.cast(tf.equal(predicted, rightAnswers(training, batch)), 'float32'));
   const unscaled = (tensor: Tensor) => (isScaled ? tf.div(tensor, scale) : tensor);
   const sums = [
     ...grads.map(unscaled),
@@ -124,4 +129,16 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
   ];
   tf.dispose([...statistics, logits as unknown as Tensor]);
   return sums;
+}
+
+/** 1 where a sample has a label, else 0, [batch]. */
+function labelMask(labels: Tensor): Tensor {
+  return tf.cast(tf.greaterEqual(labels, tf.scalar(0, 'int32')), 'float32');
+}
+
+/** The labels, and where there is none the teacher's answer, int32 [batch]. */
+function rightAnswers({ unlabelled }: TrainingSpec, { labels, teacherLogits }: BatchTensors): Tensor {
+  if (unlabelled !== true || teacherLogits === null) return labels;
+  const answers = tf.argMax(teacherLogits as tf.Tensor2D, 1);
+  return tf.where(tf.greaterEqual(labels, tf.scalar(0, 'int32')), labels, answers);
 }

@@ -2,20 +2,29 @@
 import { parentPort } from 'node:worker_threads';
 import { invariant, StillhouseError } from '../base/errors.ts';
 import { engineFingerprint } from '../engine/fingerprint.ts';
+import { engineInUse } from '../engine/tf.ts';
 import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest } from './compute-protocol.ts';
 import { loadCustomLoss } from './custom-loss.ts';
 import { checkCustomLosses } from './custom-loss-check.ts';
+import { canFreeze, FrozenProgram } from './frozen-program.ts';
 import type { CustomLossFunction } from './loss.ts';
-import { StepProgram } from './step-program.ts';
+import { PlainProgram } from './plain-program.ts';
+import { type OpenProgram, StepProgram } from './step-program.ts';
+import type { ProgramSpec } from './step-spec.ts';
 
-const programs = new Map<number, StepProgram>();
+const programs = new Map<number, OpenProgram>();
 /** By digest. */
 const customLosses = new Map<string, CustomLossFunction>();
 
-function programOf(number: number): StepProgram {
+function programOf(number: number): OpenProgram {
   const program = programs.get(number);
   invariant(program !== undefined, `program ${number} is open`);
   return program;
+}
+
+function openProgram(spec: ProgramSpec): OpenProgram {
+  if (engineInUse.kind === 'plain') return new PlainProgram(spec, customLosses);
+  return canFreeze(spec) ? new FrozenProgram(spec) : new StepProgram(spec, customLosses);
 }
 
 const loadedLosses = new Map<string, Awaited<ReturnType<typeof loadCustomLoss>>>();
@@ -37,7 +46,7 @@ const handlers: Handlers = {
   open: ({ program, spec }) => {
     const { model, training } = spec;
     if (training !== null) checkCustomLosses(training.loss, customLosses, model.classes, training.totalSteps);
-    const opened = new StepProgram(spec, customLosses);
+    const opened = openProgram(spec);
     programs.set(program, opened);
     const { vectorSize, slotSize, mode } = opened;
     return { vectorSize, slotSize, mode };
@@ -73,6 +82,12 @@ async function answer(request: ComputeRequest): Promise<ComputeReply> {
 
 const port = parentPort;
 invariant(port !== null, 'this module is the body of a worker thread');
+if (engineInUse.kind === 'plain') {
+  process.stderr.write(
+    `WARNING: computing with plain TensorFlow.js, which is slower by orders of magnitude: ${engineInUse.reason}. ` +
+      'Run `npm run setup` to build the engine.\n',
+  );
+}
 let last: Promise<void> = Promise.resolve();
 port.on('message', (request: ComputeRequest) => {
   last = last.then(async () => {

@@ -3,8 +3,9 @@ import { StillhouseError } from '../base/errors.ts';
 import { createRandom, hashName, type Random } from '../base/random.ts';
 import { withRandomKey } from '../engine/random.ts';
 import { type Tensor, tf } from '../engine/tf.ts';
-import type { CustomLossFunction, CustomTerm, Loss } from './loss.ts';
+import type { CustomLossFunction } from './loss.ts';
 import { scheduledValue } from './loss-schedule.ts';
+import type { CustomTerm, Loss } from './loss-spec.ts';
 
 const SAMPLES = 6;
 const DIRECTIONS = 6;

@@ -13,7 +13,7 @@ export interface LossArguments<Parameters = Readonly<Record<string, unknown>>> {
   readonly logits: tf.Tensor2D;
   /** The teacher's raw logits, in the order of the student's classes, float32 [batch, classes]. */
   readonly teacherLogits: tf.Tensor2D;
-  /** The student's class numbers, int32 [batch]. */
+  /** The student's class numbers, int32 [batch]; -1 for an image whose label the job does not look at. */
   readonly labels: tf.Tensor1D;
   /** The term's temperature, or else the job's; float32 scalar > 0. */
   readonly temperature: tf.Scalar;

@@ -4,7 +4,7 @@ import { type Keep, withTensors } from '../engine/scope.ts';
 import { type Tensor, tf } from '../engine/tf.ts';
 import type { ModelSpec, TensorSpec } from '../model/parameters.ts';
 import { type BatchTensors, type GradientPlan, microBatchSums } from './batch-gradient.ts';
-import { imageShape, type MicroBatch, type ProgramSpec } from './step-spec.ts';
+import { imageShape, type MicroBatch, type ProgramSpec, type StepMetrics } from './step-spec.ts';
 
 /** Flat vectors of a model. */
 export interface ModelState {
@@ -27,12 +27,31 @@ export function eagerSums(
   });
 }
 
+/** A step on a micro-batch that is its own global batch, as the sums, their mean and the update by it. */
+export function loneStepBySums(
+  program: { sums(batch: MicroBatch): Float32Array; apply(mean: Float32Array, step: number): void },
+  batch: MicroBatch,
+): StepMetrics {
+  const mean = program.sums(batch).map((sum) => sum / batch.count);
+  program.apply(mean, batch.step);
+  return {
+    loss: mean.at(-2) as number,
+    accuracy: mean.at(-1) as number,
+    hasFiniteGradients: mean.every(Number.isFinite),
+  };
+}
+
 /** The sums as one vector, [vectorSize]. */
 export function flatSums(plan: GradientPlan, state: ReadonlyMap<string, Tensor>, batch: BatchTensors): Tensor {
   return tf.concat(microBatchSums(plan, state, batch).map((sum) => tf.reshape(sum, [sum.size])));
 }
 
-function stateTensors(model: ModelSpec, { parameters, statistics }: ModelState, keep: Keep): Map<string, Tensor> {
+/** A model's parameters and moving statistics by name. */
+export function stateTensors(
+  model: ModelSpec,
+  { parameters, statistics }: ModelState,
+  keep: Keep,
+): Map<string, Tensor> {
   const cut = (specs: readonly TensorSpec[], flat: Float32Array) => {
     let offset = 0;
     return specs.map(({ name, shape, size }) => {

@@ -4,30 +4,14 @@
  */
 import { invariant, StillhouseError } from '../base/errors.ts';
 import { type Tensor, tf } from '../engine/tf.ts';
-import { type Scheduled, scheduledValue } from './loss-schedule.ts';
-import { type BuiltInTerm, builtInTerm, type CommonTerm, type TermInputs } from './loss-terms.ts';
-
-/** A term whose function came with the job: the digest names it. */
-export interface CustomTerm extends CommonTerm {
-  readonly type: 'custom';
-  readonly digest: string;
-  /** For messages. */
-  readonly name: string;
-  readonly parameters: Readonly<Record<string, unknown>>;
-  readonly needsTeacher: boolean;
-}
-
-export type LossTerm = BuiltInTerm | CustomTerm;
-
-export interface Loss {
-  readonly terms: readonly LossTerm[];
-  /** Of the terms that have none of their own. */
-  readonly temperature: Scheduled;
-}
+import { type CustomTerm, type LossTerm, NUMBERS_PER_TERM, needsLabels } from './loss-spec.ts';
+import { builtInTerm, type TermInputs } from './loss-terms.ts';
 
 export interface LossInputs extends Omit<TermInputs, 'temperature'> {
-  /** int32 [batch]. */
+  /** int32 [batch]; below 0 where a sample has none. */
   readonly labels: Tensor;
+  /** 1 where a sample has a label, else 0, [batch]; null where all have one. */
+  readonly hasLabel?: Tensor | null;
 }
 
 /** A custom term's function, by its digest in the maps that hold them. @returns one value per sample, [batch] */
@@ -39,33 +23,6 @@ export interface CustomLossInputs {
   readonly labels: Tensor;
   readonly temperature: Tensor;
   readonly parameters: Readonly<Record<string, unknown>>;
-}
-
-/** Whether any term looks at the teacher. */
-export function needsTeacher(terms: readonly LossTerm[]): boolean {
-  return terms.some((term) => (term.type === 'custom' ? term.needsTeacher : term.type !== 'cross-entropy'));
-}
-
-/** The terms with which the control arm trains: the labels alone, at full weight. */
-export const CONTROL_TERMS: readonly LossTerm[] = [{ type: 'cross-entropy', weight: 1 }];
-
-const NUMBERS_PER_TERM = 2;
-
-/** Length of `lossNumbers`. */
-export function lossNumberCount(terms: readonly LossTerm[]): number {
-  return NUMBERS_PER_TERM * terms.length;
-}
-
-/**
- * The numbers of one step, which a compiled step is fed: weight and temperature, term by term.
- * @param step 0-based
- */
-export function lossNumbers({ terms, temperature }: Loss, step: number, totalSteps: number): Float32Array {
-  const numbers = terms.flatMap((term) => [
-    scheduledValue(term.weight, step, totalSteps),
-    scheduledValue(term.temperature ?? temperature, step, totalSteps),
-  ]);
-  return Float32Array.from(numbers);
 }
 
 /**
@@ -87,7 +44,8 @@ export function lossPerSample(
       term.type === 'custom'
         ? customTerm(term, inputs, temperature, customs)
         : builtInTerm(term, { ...inputs, temperature });
-    return tf.mul(weight, value);
+    const { hasLabel } = inputs;
+    return tf.mul(weight, hasLabel && needsLabels(term) ? tf.mul(value, hasLabel) : value);
   });
   return weighted.length === 1 ? (weighted[0] as Tensor) : tf.addN(weighted);
 }

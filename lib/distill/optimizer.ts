@@ -4,8 +4,9 @@ import { backend } from '../engine/tf.ts';
 import type { Optimizer } from './optimizer-spec.ts';
 import { scheduleFactor } from './schedule.ts';
 
-const BETA1 = 0.9;
-const BETA2 = 0.999;
+/** Decay of the first and of the second moment. */
+export const ADAM_BETAS = [0.9, 0.999] as const;
+const [BETA1, BETA2] = ADAM_BETAS;
 const EPSILON = 1e-8;
 
 /**

@@ -32,6 +32,9 @@ export async function createPredictor(
   { compute }: { readonly compute: Compute },
 ): Promise<Predictor> {
   const program = await openModel(compute, manifest, tensors);
+  // Graphs are built when they are first needed: no first request shall wait for the one of a single image.
+  const { height, width, channels } = manifest.input;
+  await program.predict(new Float32Array(height * width * channels), 1);
   return {
     predict: (images, count) => program.predict(images, count),
     close: () => program.close(),

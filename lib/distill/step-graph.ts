@@ -7,7 +7,6 @@ import { addDone, joinVector, reshape, splitVector } from '../engine/graph-vecto
 import { type Keep, withTensors } from '../engine/scope.ts';
 import { backend, type Tensor, tf } from '../engine/tf.ts';
 import { type TraceInput, traceInto } from '../engine/trace.ts';
-import { forward } from '../model/forward.ts';
 import { BATCH_NORM_MOMENTUM } from '../model/layers.ts';
 import type { TensorSpec } from '../model/parameters.ts';
 import {
@@ -15,13 +14,13 @@ import {
   countStepNumbers,
   type GradientPlan,
   microBatchSums,
-  preprocess,
   sizeOf,
   TAIL_NUMBERS,
 } from './batch-gradient.ts';
-import { needsTeacher } from './loss.ts';
+import { needsTeacher } from './loss-spec.ts';
 import { addClip, addUpdate, STEP_NUMBERS } from './optimizer.ts';
 import { slotNames } from './optimizer-spec.ts';
+import { tracePrediction } from './prediction-graph.ts';
 import { imageShape, type ProgramSpec } from './step-spec.ts';
 
 interface Variable {
@@ -72,17 +71,8 @@ export class StepGraph {
 
   /** Adds the logits of `size` images under `predict<size>/`, in float32 whatever the training's precision. */
   addPrediction(size: number): void {
-    const { model, preprocessing } = this.#spec;
-    const { height, width, channels } = imageShape(this.#spec);
     const prefix = `predict${size}`;
-    withTensors((keep) => {
-      const images = this.#input(`${prefix}/images`, tf.zeros([size, height, width, channels]), keep);
-      const state = this.#stateInputs(prefix, keep);
-      const tensors = new Map([...state].map(([name, { tensor }]) => [name, tensor]));
-      traceInto(this.definition, prefix, [images, ...state.values()], () => [
-        forward(model, tensors, preprocess(images.tensor, preprocessing, model.input), { training: false }).logits,
-      ]);
-    });
+    withTensors((keep) => tracePrediction(this.definition, prefix, this.#spec, size, this.#stateInputs(prefix, keep)));
   }
 
   /** Adds the update by an averaged vector under `apply/`, and the optimizer's slots as states under their names. */

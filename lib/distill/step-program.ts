@@ -6,12 +6,13 @@ import { Session } from '../engine/session.ts';
 import { type Tensor, tf } from '../engine/tf.ts';
 import { initialParameters, initialStatistics } from '../model/parameters.ts';
 import { type CustomLosses, type GradientPlan, gradientPlan, sizeOf } from './batch-gradient.ts';
-import { batchTensors, eagerSums, type ModelState } from './eager-step.ts';
-import { lossNumbers, needsTeacher } from './loss.ts';
+import { batchTensors, eagerSums, loneStepBySums, type ModelState } from './eager-step.ts';
+import { lossNumbers, needsTeacher } from './loss-spec.ts';
 import { stepNumbers } from './optimizer.ts';
 import { slotNames } from './optimizer-spec.ts';
+import { predictBatches } from './prediction-batches.ts';
 import { StepGraph } from './step-graph.ts';
-import { imageShape, type MicroBatch, type ProgramSpec, type StepMetrics, type StepMode } from './step-spec.ts';
+import type { MicroBatch, ProgramSpec, StepMetrics, StepMode } from './step-spec.ts';
 import { tryEager, verifySums } from './verify-step.ts';
 
 /**
@@ -20,6 +21,9 @@ import { tryEager, verifySums } from './verify-step.ts';
  * step is skipped.
  */
 const LOSS_SCALES: readonly number[] = [1024, 64, 4, 1];
+
+/** What the compute thread asks of a program, on whichever engine. */
+export type OpenProgram = Pick<StepProgram, keyof StepProgram>;
 
 export class StepProgram {
   readonly spec: ProgramSpec;
@@ -95,13 +99,7 @@ export class StepProgram {
   loneStep(batch: MicroBatch): StepMetrics {
     const plan = this.#training();
     if (this.mode?.kind !== 'compiled' || plan.training.precision === 'float16') {
-      const mean = this.sums(batch).map((sum) => sum / batch.count);
-      this.apply(mean, batch.step);
-      return {
-        loss: mean.at(-2) as number,
-        accuracy: mean.at(-1) as number,
-        hasFiniteGradients: mean.every(Number.isFinite),
-      };
+      return loneStepBySums(this, batch);
     }
     this.#checkBatch(batch);
     const { loss, totalSteps, optimizer } = plan.training;
@@ -132,25 +130,9 @@ export class StepProgram {
 
   /** Logits, [count, classes], with moving statistics. @param images RGB 0..255, [count, height, width, channels] */
   predict(images: Float32Array, count: number): Float32Array {
-    const { model, predictBatchSizes } = this.spec;
-    const { height, width, channels } = imageShape(this.spec);
-    const imageSize = height * width * channels;
-    const logits = new Float32Array(count * model.classes);
-    const largest = predictBatchSizes.at(-1) as number;
-    for (let start = 0; start < count; start += largest) {
-      const rows = Math.min(largest, count - start);
-      const size = predictBatchSizes.find((candidate) => candidate >= rows) as number;
-      const padded = new Float32Array(size * imageSize);
-      padded.set(images.subarray(start * imageSize, (start + rows) * imageSize));
-      const values = withTensors((keep) =>
-        this.#session.read(
-          { [`predict${size}/images`]: keep(tf.tensor4d(padded, [size, height, width, channels])) },
-          `predict${size}/out0`,
-        ),
-      );
-      logits.set(values.subarray(0, rows * model.classes), start * model.classes);
-    }
-    return logits;
+    return predictBatches(this.spec, images, count, (size, batch) =>
+      this.#session.read({ [`predict${size}/images`]: batch }, `predict${size}/out0`),
+    );
   }
 
   close(): void {

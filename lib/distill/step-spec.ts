@@ -4,7 +4,7 @@ import type { Precision } from '../engine/precision.ts';
 import type { FineTune } from '../model/freeze.ts';
 import type { ModelSpec } from '../model/parameters.ts';
 import type { Preprocessing } from './batch-gradient.ts';
-import type { Loss } from './loss.ts';
+import type { Loss } from './loss-spec.ts';
 import type { Optimizer } from './optimizer-spec.ts';
 
 /** `auto`: a step that cannot be compiled runs eagerly and says so; `required`: it is refused. */
@@ -23,6 +23,8 @@ export interface TrainingSpec {
   readonly compile: CompileMode;
   /** Of what is random within a step: dropout. */
   readonly seed: number;
+  /** Whether samples may come without a label; see `MicroBatch.labels`. Absent: no. */
+  readonly unlabelled?: boolean;
 }
 
 export interface ProgramSpec {
@@ -40,6 +42,9 @@ export function imageShape({ images, model }: ProgramSpec): ImageShape {
   return images ?? model.input;
 }
 
+/** In place of a class number. */
+export const NO_LABEL = -1;
+
 /** One micro-batch. Step and lane key what is random in it, so that it computes the same wherever it is computed. */
 export interface MicroBatch {
   /** 0-based. */
@@ -48,7 +53,7 @@ export interface MicroBatch {
   readonly count: number;
   /** RGB 0..255, [count, height, width, channels]. */
   readonly images: Float32Array;
-  /** [count], class numbers of the model. */
+  /** [count], class numbers of the model; `NO_LABEL` where a sample has none and counts by the teacher's answer alone. */
   readonly labels: Int32Array;
   /** [count, classes], or null when the loss needs none. */
   readonly teacherLogits: Float32Array | null;
@@ -58,7 +63,7 @@ export interface MicroBatch {
 export interface StepMetrics {
   /** Mean per sample. */
   readonly loss: number;
-  /** Share of correct answers, 0..1. */
+  /** Share of right answers, 0..1. Right is the label, and for a sample that has none the teacher's answer. */
   readonly accuracy: number;
   /** Loss and statistics included. Where they are not finite, the weights are lost. */
   readonly hasFiniteGradients: boolean;

@@ -5,7 +5,7 @@
 import { monotonicMs, unlessAborted } from '../base/clock.ts';
 import { invariant } from '../base/errors.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { epochOrder, laneBatch, stepsPerEpoch } from '../data/lanes.ts';
+import { epochOrder, laneBatch, stepSamples, stepsPerEpoch } from '../data/lanes.ts';
 import { applyViews } from '../data/views.ts';
 import { divergence } from './divergence.ts';
 import type { MicroBatch } from './step-spec.ts';
@@ -15,17 +15,19 @@ import type { ImageSource, TrainableModel } from './trainable-model.ts';
 export interface TrainingPlan {
   /** The samples to train on. */
   readonly ids: Uint32Array;
-  /** Class number within the model, by sample id of the data set. */
+  /** Class number within the model, by sample id of the data set; `NO_LABEL` where there is none. */
   readonly labelOf: (id: number) => number;
   readonly seed: number;
   readonly lanes: number;
   readonly microBatch: number;
-  readonly epochs: number;
+  /** All that will be committed. The last epoch may be cut short by it. */
+  readonly steps: number;
   readonly views: { readonly flip: boolean; readonly shift: number };
 }
 
-export function totalSteps(plan: TrainingPlan): number {
-  return plan.epochs * stepsPerEpoch(plan.ids.length, plan.lanes, plan.microBatch);
+/** Steps of an epoch over the plan's samples. */
+export function epochSteps({ ids, lanes, microBatch }: TrainingPlan): number {
+  return stepsPerEpoch(ids.length, lanes, microBatch);
 }
 
 /** The data set's images, augmented as the plan says. */
@@ -63,8 +65,11 @@ export interface LogitsRequest {
 
 export interface Commit {
   readonly step: number;
+  /** Of the global batch. */
+  readonly samples: number;
   /** Over the global batch, before the step's update. */
   readonly loss: number;
+  /** As `StepMetrics.accuracy`. */
   readonly accuracy: number;
   /** Samples of the worker's own lanes. */
   readonly ownSamples: number;
@@ -87,6 +92,8 @@ export interface TrainingRun {
   readonly teacher: LogitsSource | null;
   readonly signal: AbortSignal;
   readonly onCommit: (commit: Commit) => void;
+  /** Awaited between two epochs, with the number of the one that has ended, from 1. */
+  readonly onEpoch?: (epoch: number) => Promise<void>;
 }
 
 /** Steps whose logits are asked for ahead of the one that is computed. */
@@ -104,19 +111,21 @@ interface LanePreparation {
  * whatever the loop waits for.
  */
 export async function runTraining(run: TrainingRun): Promise<void> {
-  const steps = totalSteps(run.plan);
+  const { steps } = run.plan;
+  const perEpoch = epochSteps(run.plan);
   const prepare = preparation(run);
   const ahead: LanePreparation[][] = [];
   for (let step = 0; step < steps; step++) {
     run.signal.throwIfAborted();
     while (ahead.length <= LOOKAHEAD_STEPS && step + ahead.length < steps) ahead.push(prepare(step + ahead.length));
     await commitStep(run, step, ahead.shift() as LanePreparation[]);
+    if ((step + 1) % perEpoch === 0 && step + 1 < steps) await run.onEpoch?.((step + 1) / perEpoch);
   }
 }
 
 /** Chooses a step's samples and asks the teacher for their logits. */
 function preparation({ plan, firstLane, lanes, teacher }: TrainingRun): (step: number) => LanePreparation[] {
-  const perEpoch = stepsPerEpoch(plan.ids.length, plan.lanes, plan.microBatch);
+  const perEpoch = epochSteps(plan);
   let epoch = -1;
   let order = new Uint32Array(0);
   return (step) => {
@@ -136,14 +145,15 @@ function preparation({ plan, firstLane, lanes, teacher }: TrainingRun): (step: n
 }
 
 async function commitStep(run: TrainingRun, step: number, prepared: readonly LanePreparation[]): Promise<void> {
-  const { averager, onCommit } = run;
+  const { averager, onCommit, plan } = run;
   const ownSamples = prepared.reduce((total, { ids }) => total + ids.length, 0);
   const outcome =
     averager === null ? await stepAlone(run, step, prepared) : await stepTogether(run, averager, step, prepared);
-  onCommit({ step, ownSamples, ...outcome });
+  const samples = stepSamples(plan.ids.length, plan.lanes, plan.microBatch, step % epochSteps(plan));
+  onCommit({ step, samples, ownSamples, ...outcome });
 }
 
-type StepOutcome = Omit<Commit, 'step' | 'ownSamples'>;
+type StepOutcome = Omit<Commit, 'step' | 'samples' | 'ownSamples'>;
 
 /** The one lane's micro-batch is the global batch: the step stays in the engine. */
 async function stepAlone(

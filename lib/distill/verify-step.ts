@@ -7,8 +7,8 @@ import type { Random } from '../base/random.ts';
 import type { Precision } from '../engine/precision.ts';
 import { countStepNumbers, type GradientPlan, sizeOf } from './batch-gradient.ts';
 import { eagerSums, type ModelState } from './eager-step.ts';
-import { needsTeacher } from './loss.ts';
-import { imageShape, type MicroBatch, type ProgramSpec } from './step-spec.ts';
+import { needsTeacher } from './loss-spec.ts';
+import { imageShape, type MicroBatch, NO_LABEL, type ProgramSpec } from './step-spec.ts';
 
 /**
  * How far compiled values may be from the eager ones, relative to their norm. In float32 only the orders of summation
@@ -97,6 +97,10 @@ function randomNumbers({ training }: GradientPlan, random: Random): Float32Array
   return Float32Array.from({ length: countStepNumbers(training) }, () => 1 + 2 * random.nextFloat());
 }
 
+function randomLabel({ training }: GradientPlan, classes: number, random: Random): number {
+  return training.unlabelled === true && random.nextInt(2) === 0 ? NO_LABEL : random.nextInt(classes);
+}
+
 function randomBatch(spec: ProgramSpec, plan: GradientPlan, count: number, step: number, random: Random): MicroBatch {
   const { height, width, channels } = imageShape(spec);
   const { classes } = spec.model;
@@ -106,7 +110,7 @@ function randomBatch(spec: ProgramSpec, plan: GradientPlan, count: number, step:
     lane: random.nextInt(1024),
     count,
     images: Float32Array.from({ length: count * height * width * channels }, () => 255 * random.nextFloat()),
-    labels: Int32Array.from({ length: count }, () => random.nextInt(classes)),
+    labels: Int32Array.from({ length: count }, () => randomLabel(plan, classes, random)),
     teacherLogits: withTeacher ? Float32Array.from({ length: count * classes }, () => random.nextNormal()) : null,
   };
 }

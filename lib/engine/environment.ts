@@ -5,8 +5,13 @@
  */
 import { StillhouseError } from '../base/errors.ts';
 import { availableCores } from '../base/machine.ts';
-import type { Settings } from '../base/settings.ts';
+import { Settings } from '../base/settings.ts';
 import { parseDevice, visibleDevices } from './devices.ts';
+
+const ENGINE_CHOICES = ['auto', 'native', 'plain'] as const;
+
+/** `native`: TensorFlow's library; `plain`: TensorFlow.js, slowly; `auto`: the first that can be had. */
+export type EngineChoice = (typeof ENGINE_CHOICES)[number];
 
 export interface EngineSettings {
   /** Threads that one operation may use; part of what makes two workers compute bit-identically. */
@@ -17,11 +22,13 @@ export interface EngineSettings {
   readonly device?: string;
   /** Take the GPU's memory as it is needed, or all of it at once; default `grow`. */
   readonly gpuMemory?: 'grow' | 'all';
+  /** Default: as the process was started. */
+  readonly engine?: EngineChoice;
 }
 
 /**
  * The engine's settings of a process: `STILLHOUSE_THREADS`, `STILLHOUSE_INTER_OP_THREADS`, `STILLHOUSE_DEVICE`,
- * `STILLHOUSE_GPU_MEMORY`. A process that is told nothing takes all processors that it may use.
+ * `STILLHOUSE_GPU_MEMORY`, `STILLHOUSE_ENGINE`. A process that is told nothing takes all processors that it may use.
  *
  * @throws INVALID_ARGUMENT, naming the variable
  */
@@ -38,7 +45,17 @@ export function engineSettings(settings: Settings): EngineSettings {
     interOpThreads: settings.integer('STILLHOUSE_INTER_OP_THREADS', 1, range),
     device,
     gpuMemory: settings.oneOf('STILLHOUSE_GPU_MEMORY', 'grow', ['grow', 'all']),
+    engine: choiceOf(settings),
   };
+}
+
+function choiceOf(settings: Settings): EngineChoice {
+  return settings.oneOf('STILLHOUSE_ENGINE', 'auto', ENGINE_CHOICES);
+}
+
+/** The engine that this thread shall load. @throws INVALID_ARGUMENT, naming the variable */
+export function engineChoice(): EngineChoice {
+  return choiceOf(new Settings(process.env));
 }
 
 /** @throws INVALID_ARGUMENT for a GPU that `CUDA_VISIBLE_DEVICES` does not have */
@@ -47,8 +64,11 @@ export function configureEngine({
   interOpThreads,
   device = 'auto',
   gpuMemory = 'grow',
+  engine,
 }: EngineSettings): void {
   const { env } = process;
+  // The compute thread, which has a copy of the environment, loads the engine by it.
+  if (engine !== undefined) env.STILLHOUSE_ENGINE = engine;
   env.TF_NUM_INTRAOP_THREADS = String(intraOpThreads);
   env.TF_NUM_INTEROP_THREADS = String(interOpThreads);
   // oneDNN and Eigen size their own pools by OpenMP's variable where they are built with it.

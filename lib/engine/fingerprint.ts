@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
 import { sha256 } from '../base/digest.ts';
 import { deviceInUse } from './devices.ts';
-import { backend } from './tf.ts';
+import { engineInUse, nativeBackend, tf } from './tf.ts';
 
 /** Variables by which TensorFlow and NVIDIA's libraries choose other kernels, and what they are unless a user sets them. */
 const NUMERIC_VARIABLES = {
@@ -14,7 +14,8 @@ const NUMERIC_VARIABLES = {
 
 /** @throws FAILED_PRECONDITION when a GPU was asked for and there is none */
 export function engineFingerprint(): string {
-  const { binding } = backend();
+  if (engineInUse.kind === 'plain') return plainFingerprint();
+  const { binding } = nativeBackend();
   const device = deviceInUse(binding.isUsingGpuDevice(), process.env);
   const threads = process.env.TF_NUM_INTRAOP_THREADS ?? 'default';
   const special = Object.entries(NUMERIC_VARIABLES).flatMap(([name, usual]) => {
@@ -23,6 +24,12 @@ export function engineFingerprint(): string {
   });
   const processor = `${arch()}-${instructionSet()}`;
   return `tensorflow-${binding.TF_Version}/${device}/${processor}/threads-${threads}${special.join('')}`;
+}
+
+/** JavaScript computes alike on every processor, but each version of V8 has its own exponential and its own order of sums. */
+function plainFingerprint(): string {
+  const device = deviceInUse(false, process.env);
+  return `tensorflowjs-${tf.version.tfjs}/plain-${device}/v8-${process.versions.v8}`;
 }
 
 /** A short digest of the processor's instruction set, by which oneDNN and Eigen choose their kernels. */

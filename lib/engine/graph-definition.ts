@@ -161,7 +161,7 @@ export class GraphDefinition {
     return this.add(name, 'Placeholder', [], { dtype: attribute.type(dtype), shape: attribute.shape(shape) });
   }
 
-  float(name: string, values: readonly number[], shape: readonly number[]): string {
+  float(name: string, values: ArrayLike<number>, shape: readonly number[]): string {
     const { TF_FLOAT } = backend().binding;
     return this.add(name, 'Const', [], {
       dtype: attribute.type(TF_FLOAT),

@@ -2,7 +2,7 @@
  * Operations for which TensorFlow has one kernel and tfjs several, with their gradients. They trace like everything else.
  */
 import { attributeOf, channelsLast, floatType } from './op-attributes.ts';
-import { type Binding, backend, type OpAttribute, type Tensor, tf } from './tf.ts';
+import { backend, type OpAttribute, type Tensor, type TypeNumbers, tf } from './tf.ts';
 
 function activation(op: string): (x: Tensor) => Tensor {
   return tf.customGrad((...args: unknown[]) => {
@@ -44,7 +44,7 @@ export interface BatchNormResult {
   readonly variance: Tensor;
 }
 
-function batchNormAttributes(binding: Binding, epsilon: number, training: boolean): OpAttribute[] {
+function batchNormAttributes(binding: TypeNumbers, epsilon: number, training: boolean): OpAttribute[] {
   return [
     floatType(binding),
     attributeOf('U', binding.TF_ATTR_TYPE, binding.TF_FLOAT),

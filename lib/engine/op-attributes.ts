@@ -1,13 +1,13 @@
 /** Attributes of TensorFlow's operations, as the binding takes them. */
-import { type Binding, backend, type OpAttribute, type Tensor, tf } from './tf.ts';
+import { backend, type OpAttribute, type Tensor, type TypeNumbers, tf } from './tf.ts';
 
 export const attributeOf = (name: string, type: number, value: unknown): OpAttribute => ({ name, type, value });
 
-export function floatType(binding: Binding): OpAttribute {
+export function floatType(binding: TypeNumbers): OpAttribute {
   return attributeOf('T', binding.TF_ATTR_TYPE, binding.TF_FLOAT);
 }
 
-export function channelsLast(binding: Binding): OpAttribute {
+export function channelsLast(binding: TypeNumbers): OpAttribute {
   return attributeOf('data_format', binding.TF_ATTR_STRING, 'NHWC');
 }
 

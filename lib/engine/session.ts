@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StillhouseError } from '../base/errors.ts';
 import type { GraphDefinition } from './graph-definition.ts';
-import { backend, handleOf, type Tensor } from './tf.ts';
+import { handleOf, nativeBackend, type Tensor } from './tf.ts';
 
 export class Session {
   readonly #id: number;
@@ -15,7 +15,7 @@ export class Session {
     const directory = mkdtempSync(join(tmpdir(), 'stillhouse-graph-'));
     try {
       writeFileSync(join(directory, 'saved_model.pb'), graph.toSavedModel());
-      this.#id = backend().binding.loadSavedModel(directory, 'serve');
+      this.#id = nativeBackend().binding.loadSavedModel(directory, 'serve');
     } catch (error) {
       throw StillhouseError.from(error, 'TensorFlow refused the compiled graph');
     } finally {
@@ -29,7 +29,7 @@ export class Session {
    * @param fetches node names, `name` or `name:output`
    */
   run(feeds: Readonly<Record<string, Tensor>>, fetches: readonly string[]): Tensor[] {
-    const engine = backend();
+    const engine = nativeBackend();
     const names = Object.keys(feeds);
     const handles = engine.binding.runSavedModel(
       this.#id,
@@ -52,7 +52,7 @@ export class Session {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    backend().binding.deleteSavedModel(this.#id);
+    nativeBackend().binding.deleteSavedModel(this.#id);
   }
 }
 

@@ -1,7 +1,14 @@
-/** The one place that imports TensorFlow; everything else takes `tf` from here. */
+/**
+ * The one place that imports TensorFlow; everything else takes `tf` from here. TensorFlow's library computes where its native
+ * binding is there and loads, plain TensorFlow.js where it is not.
+ */
 import './resident-library.ts';
-import tf from '@tensorflow/tfjs-node-gpu';
+import { createRequire } from 'node:module';
+import tf from '@tensorflow/tfjs';
 import type { NodeJSKernelBackend } from '@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js';
+import { StillhouseError } from '../base/errors.ts';
+import { engineChoice } from './environment.ts';
+import { createPlainBackend } from './plain/backend.ts';
 
 export { tf };
 
@@ -21,17 +28,8 @@ export interface TensorHandle {
   readonly dtype: number;
 }
 
-/** The part of tfjs-node's native binding that we call. */
-export interface Binding {
-  createTensor(shape: readonly number[], dtype: number, values: unknown): number;
-  deleteTensor(id: number): void;
-  tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array;
-  executeOp(op: string, attributes: OpAttribute[], inputIds: number[], outputs: number): TensorHandle[];
-  loadSavedModel(directory: string, tags: string): number;
-  deleteSavedModel(id: number): void;
-  runSavedModel(id: number, inputIds: number[], inputs: string, outputs: string): TensorHandle[];
-  isUsingGpuDevice(): boolean;
-  readonly TF_Version: string;
+/** TensorFlow's numbers for types of values and of attributes. */
+export interface TypeNumbers {
   readonly TF_FLOAT: number;
   readonly TF_INT32: number;
   readonly TF_INT64: number;
@@ -44,24 +42,87 @@ export interface Binding {
   readonly TF_ATTR_SHAPE: number;
 }
 
-/** tfjs-node's backend with the members that we reach through: the tensor table and the binding, which tracing replaces. */
+/** TensorFlow's operations by name, executed at once: what our kernels are made of on either engine. */
 export interface Backend {
+  readonly binding: TypeNumbers;
+  executeSingleOutput(op: string, attributes: OpAttribute[], inputs: Tensor[]): Tensor;
+  executeMultipleOutputs(op: string, attributes: OpAttribute[], inputs: Tensor[], outputs: number): Tensor[];
+}
+
+/** The part of tfjs-node's native binding that we call. */
+export interface Binding extends TypeNumbers {
+  createTensor(shape: readonly number[], dtype: number, values: unknown): number;
+  deleteTensor(id: number): void;
+  tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array;
+  executeOp(op: string, attributes: OpAttribute[], inputIds: number[], outputs: number): TensorHandle[];
+  loadSavedModel(directory: string, tags: string): number;
+  deleteSavedModel(id: number): void;
+  runSavedModel(id: number, inputIds: number[], inputs: string, outputs: string): TensorHandle[];
+  isUsingGpuDevice(): boolean;
+  readonly TF_Version: string;
+}
+
+/** tfjs-node's backend with the members that we reach through: the tensor table and the binding, which tracing replaces. */
+export interface NativeBackend extends Backend {
   binding: Binding;
   readonly tensorMap: {
     get(dataId: object): { id: number; shape: number[]; dtype: number; values: unknown };
   };
   createOutputTensor(handle: TensorHandle): Tensor;
-  executeSingleOutput(op: string, attributes: OpAttribute[], inputs: Tensor[]): Tensor;
-  executeMultipleOutputs(op: string, attributes: OpAttribute[], inputs: Tensor[], outputs: number): Tensor[];
+}
+
+/** What computes in this process. */
+export type EngineInUse =
+  | { readonly kind: 'native' }
+  | {
+      readonly kind: 'plain';
+      /** Why not TensorFlow's library. */
+      readonly reason: string;
+    };
+
+export const engineInUse: EngineInUse = loadEngine();
+
+const plainBackend = engineInUse.kind === 'plain' ? createPlainBackend() : undefined;
+
+/** @throws FAILED_PRECONDITION when `STILLHOUSE_ENGINE=native` cannot be had */
+function loadEngine(): EngineInUse {
+  const choice = engineChoice();
+  if (choice === 'plain') return { kind: 'plain', reason: 'STILLHOUSE_ENGINE is plain' };
+  try {
+    // It registers TensorFlow's library with tfjs as the backend that computes.
+    createRequire(import.meta.url)('@tensorflow/tfjs-node-gpu');
+    return { kind: 'native' };
+  } catch (cause) {
+    const [first = ''] = StillhouseError.from(cause).message.split('\n');
+    const reason = `the native binding of TensorFlow cannot be loaded: ${first.trim()}`;
+    if (choice === 'auto') return { kind: 'plain', reason };
+    throw new StillhouseError('FAILED_PRECONDITION', `STILLHOUSE_ENGINE is native, but ${reason}`, {
+      field: 'STILLHOUSE_ENGINE',
+      hint: 'run `npm run setup`; it builds the engine',
+      cause,
+    });
+  }
 }
 
 export function backend(): Backend {
-  return tf.backend() as NodeJSKernelBackend as unknown as Backend;
+  return plainBackend ?? nativeBackend();
+}
+
+/** @throws FAILED_PRECONDITION on plain TensorFlow.js */
+export function nativeBackend(): NativeBackend {
+  if (plainBackend === undefined) return tf.backend() as NodeJSKernelBackend as unknown as NativeBackend;
+  throw new StillhouseError(
+    'FAILED_PRECONDITION',
+    "only TensorFlow's library has graphs, and plain TensorFlow.js runs",
+    {
+      hint: 'run `npm run setup`; it builds the engine',
+    },
+  );
 }
 
 /** The id of a tensor's handle; values that tfjs has not yet handed to TensorFlow are handed over now. */
 export function handleOf(tensor: Tensor): number {
-  const { tensorMap, binding } = backend();
+  const { tensorMap, binding } = nativeBackend();
   const entry = tensorMap.get(tensor.dataId);
   if (entry.values !== null && entry.values !== undefined) {
     entry.id = binding.createTensor(entry.shape, entry.dtype, entry.values);
@@ -72,5 +133,5 @@ export function handleOf(tensor: Tensor): number {
 
 /** TensorFlow's number for a tensor's dtype. */
 export function dtypeOf(tensor: Tensor): number {
-  return backend().tensorMap.get(tensor.dataId).dtype;
+  return nativeBackend().tensorMap.get(tensor.dataId).dtype;
 }

@@ -9,9 +9,9 @@ import { type Attribute, attribute, attributeFromOp, type GraphDefinition } from
 import { type GraphValue, type Precision, PrecisionRule } from './precision.ts';
 import {
   type Binding,
-  backend,
   dtypeOf,
   handleOf,
+  nativeBackend,
   type OpAttribute,
   type Tensor,
   type TensorHandle,
@@ -37,7 +37,7 @@ export function traceInto(
   compute: () => readonly Tensor[],
   precision: Precision = 'float32',
 ): string[] {
-  const engine = backend();
+  const engine = nativeBackend();
   const real = engine.binding;
   const recorder = new Recorder(real, graph, prefix, precision);
   for (const { tensor, node } of inputs) recorder.bind(handleOf(tensor), { dtype: dtypeOf(tensor), full: node });

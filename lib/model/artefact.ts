@@ -13,7 +13,7 @@ import { type ModelManifest, parseModelManifest } from './model-manifest.ts';
 import { decodeSafetensors, encodeSafetensors, type NamedTensors } from './safetensors.ts';
 
 export type { ModelManifest } from './model-manifest.ts';
-export { parseModelManifest } from './model-manifest.ts';
+export { outputCount, parseModelManifest } from './model-manifest.ts';
 
 /** An artefact as bytes, to be stored. */
 export interface EncodedArtefact {

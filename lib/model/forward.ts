@@ -31,7 +31,7 @@ export interface ForwardResult {
  * @param images [batch, height, width, channels], preprocessed
  */
 export function forward(
-  model: ModelSpec,
+  { architecture }: Pick<ModelSpec, 'architecture'>,
   tensors: ReadonlyMap<string, Tensor>,
   images: Tensor,
   mode: ForwardMode,
@@ -64,7 +64,7 @@ export function forward(
     const mean = tensor(`${name}.running_mean`);
     return batchNormInference(x, scale, offset, mean, tensor(`${name}.running_var`), epsilon);
   };
-  return { logits: apply(model.architecture.layers, images), statistics };
+  return { logits: apply(architecture.layers, images), statistics };
 }
 
 function compute(

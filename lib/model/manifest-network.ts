@@ -1,7 +1,7 @@
 /** The network that a manifest describes, and the other way round. */
 import type { ImageShape } from '../data/manifest.ts';
 import { type ArchitectureSpec, isLayerList, resolveArchitecture } from './architecture-choice.ts';
-import type { ModelManifest } from './model-manifest.ts';
+import { type ModelManifest, outputCount } from './model-manifest.ts';
 import { describeModel, type ModelSpec } from './parameters.ts';
 
 type ManifestArchitecture = ModelManifest['architecture'];
@@ -42,5 +42,5 @@ export function architectureOf({ architecture }: ModelManifest): ArchitectureSpe
 /** @throws NOT_FOUND for an unknown architecture; INVALID_ARGUMENT when its layers do not fit */
 export function networkOf(manifest: ModelManifest): ModelSpec {
   const architecture = resolveArchitecture(architectureOf(manifest));
-  return describeModel(architecture, networkInput(manifest), manifest.classNames.length);
+  return describeModel(architecture, networkInput(manifest), outputCount(manifest));
 }

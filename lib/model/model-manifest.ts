@@ -40,10 +40,12 @@ export interface ModelManifest {
     /** The layers, where the zoo does not have them. */
     readonly definition?: LayerList;
   };
-  /** In the order of the model's outputs. */
+  /** In the order of the model's outputs, a dustbin apart. */
   readonly classNames: readonly string[];
-  /** For every output, its index in `parentClassNames`. */
+  /** For every name in `classNames`, its index in `parentClassNames`. */
   readonly classIds: readonly number[];
+  /** Whether one more output follows, the last: that the image is of none of the classes. Absent: no. */
+  readonly dustbin?: boolean;
   /** All classes of the data set; of an imported model its own. */
   readonly parentClassNames: readonly string[];
   /** One image; pixels are RGB 0..255 before preprocessing. */
@@ -67,6 +69,11 @@ export interface ModelManifest {
   };
 }
 
+/** How many logits the model answers per image: one per class, and one for a dustbin. */
+export function outputCount({ classNames, dustbin }: Pick<ModelManifest, 'classNames' | 'dustbin'>): number {
+  return classNames.length + (dustbin === true ? 1 : 0);
+}
+
 const classNames = z.array(z.string().min(1)).min(1);
 
 const schema: z.ZodType<ModelManifest> = z.strictObject({
@@ -79,6 +86,7 @@ const schema: z.ZodType<ModelManifest> = z.strictObject({
   }),
   classNames,
   classIds: z.array(z.int().min(0)).min(1),
+  dustbin: z.boolean().exactOptional(),
   parentClassNames: classNames,
   input: z.strictObject({ height: z.int().min(1), width: z.int().min(1), channels: z.int().min(1) }),
   preprocessing: z.strictObject({

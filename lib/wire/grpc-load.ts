@@ -13,7 +13,7 @@ import {
   type ServiceClientConstructor,
   setLogVerbosity,
 } from '@grpc/grpc-js';
-import { loadSync, type MethodDefinition } from '@grpc/proto-loader';
+import { loadSync, type MethodDefinition, type PackageDefinition } from '@grpc/proto-loader';
 import { protoPath as healthProtoPath } from 'grpc-health-check';
 import { invariant, StillhouseError } from '../base/errors.ts';
 import type { HealthClient, HealthDefinition, HealthHandlers } from './generated/grpc/health/v1/Health.ts';
@@ -103,17 +103,19 @@ export function loadService(service: ServiceName): ServiceClientConstructor {
   const known = loaded.get(service);
   if (known !== undefined) return known;
   const { name, file } = QUALIFIED[service];
-  const definition = loadSync(file, {
-    keepCase: false,
-    longs: Number,
-    enums: String,
-    defaults: true,
-    oneofs: true,
-    includeDirs: [findProtoRoot()],
-  });
-  let node: unknown = loadPackageDefinition(definition);
+  let node: unknown = loadPackageDefinition(load([file], false));
   for (const part of name.split('.')) node = (node as GrpcObject)[part];
   invariant(typeof node === 'function', `${file} defines ${name}`);
   loaded.set(service, node as ServiceClientConstructor);
   return node as ServiceClientConstructor;
+}
+
+/** All types of the files that define these services, their fields named as in the files. */
+export function loadAsWritten(services: readonly ServiceName[]): PackageDefinition {
+  return load([...new Set(services.map((service) => QUALIFIED[service].file))], true);
+}
+
+function load(files: string[], keepCase: boolean): PackageDefinition {
+  const includeDirs = [findProtoRoot()];
+  return loadSync(files, { keepCase, longs: Number, enums: String, defaults: true, oneofs: true, includeDirs });
 }

@@ -21,6 +21,7 @@ import { loadService, type NamedKeys, type ServiceName, type Services } from './
 import { SHARED_OPTIONS } from './grpc-options.ts';
 import { toStatus } from './grpc-status.ts';
 import { Health, type HealthServer, serveHealth } from './health.ts';
+import { addReflection } from './reflection.ts';
 
 /** What a handler knows about its call. */
 export interface CallContext {
@@ -53,15 +54,23 @@ type AnyCall = ServerUnaryCall<unknown, unknown> &
   ServerWritableStream<unknown, unknown> &
   ServerDuplexStream<unknown, unknown>;
 
+export interface RpcServerOptions {
+  /** Tells callers which services there are, with their messages. */
+  readonly reflection?: boolean;
+}
+
 export class RpcServer {
   /** Set it to SERVING through `setServing`; shared with the plain health port. */
   readonly health = new Health();
   readonly #server = new Server(SHARED_OPTIONS);
   readonly #logger: Logger;
+  readonly #reflects: boolean;
+  readonly #services: ServiceName[] = ['Health'];
   #healthServer: HealthServer | undefined;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, { reflection = false }: RpcServerOptions = {}) {
     this.#logger = logger;
+    this.#reflects = reflection;
     this.health.addTo(this.#server);
   }
 
@@ -80,11 +89,13 @@ export class RpcServer {
     }
     this.#server.addService(definition, handlers);
     this.health.include(service);
+    this.#services.push(service);
     return this;
   }
 
   /** Resolves to the bound port; 0 takes a free one. UNAVAILABLE when the port is in use. */
   listen(host: string, port: number): Promise<number> {
+    if (this.#reflects) addReflection(this.#server, this.#services);
     return bindServer(this.#server, host, port, ServerCredentials.createInsecure());
   }
 

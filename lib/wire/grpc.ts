@@ -2,6 +2,6 @@
 export { addressOf, type CallLimits, callOptions, dial, type RpcClient, unary } from './grpc-dial.ts';
 export { type MethodName, qualifiedName, type RequestOf, type ResponseOf, type ServiceName } from './grpc-load.ts';
 export { hostPort, MESSAGE_BYTES_MAX } from './grpc-options.ts';
-export { type CallContext, type Implementation, RpcServer } from './grpc-server.ts';
+export { type CallContext, type Implementation, RpcServer, type RpcServerOptions } from './grpc-server.ts';
 export { codeOfName, codeOfStatus, fromStatus, toStatus } from './grpc-status.ts';
 export { Health, type HealthServer, serveHealth } from './health.ts';

@@ -1,7 +1,7 @@
 /** From a job's `distill` block to the loss that a student trains with, and the code that the job brings for it. */
 import { invariant, StillhouseError } from '../base/errors.ts';
 import type { Compute } from '../distill/compute.ts';
-import type { Loss, LossTerm } from '../distill/loss.ts';
+import type { Loss, LossTerm } from '../distill/loss-spec.ts';
 import type { DistillSpec, JobSpec, LossModule, LossTermSpec } from './job-spec.ts';
 
 /** What is known of a custom loss once it has been loaded, by its digest. */
@@ -71,6 +71,28 @@ export async function loadCustomLosses(compute: Compute, { distill }: JobSpec): 
 export function distillationLoss({ loss, temperature }: DistillSpec, loaded: LoadedLosses): Loss {
   const terms = loss.flatMap((term, index) => (term.weight === 0 ? [] : [trainedTerm(term, index, loaded)]));
   return { terms, temperature };
+}
+
+/** Whether a term of the loss looks at the teacher; of code that comes with the job, only who runs it knows. */
+export function mayUseTeacher({ loss }: DistillSpec): boolean {
+  return loss.some((term) => term.weight !== 0 && !('type' in term && term.type === 'cross-entropy'));
+}
+
+/**
+ * The one temperature of all terms that look at the teacher: at it the teacher adds up the probabilities of the classes that a
+ * dustbin stands for.
+ * @throws INVALID_ARGUMENT when it changes during the training, or terms have several
+ */
+export function dustbinTemperature({ loss, temperature }: DistillSpec): number {
+  const looking = loss.filter((term) => term.weight !== 0 && !('type' in term && term.type === 'cross-entropy'));
+  const temperatures = new Set(looking.map((term) => term.temperature ?? temperature));
+  const [only] = temperatures;
+  if (temperatures.size === 1 && typeof only === 'number') return only;
+  const message = 'distill.temperature: expected one fixed temperature for all terms, because a student has a dustbin';
+  throw new StillhouseError('INVALID_ARGUMENT', message, {
+    field: 'distill.temperature',
+    hint: 'the teacher adds up the other classes’ probabilities at one temperature; take out schedules and temperatures of terms, or dustbin',
+  });
 }
 
 function trainedTerm(term: LossTermSpec, index: number, loaded: LoadedLosses): LossTerm {

@@ -22,7 +22,7 @@ export function checkNetworks(spec: JobSpec, dataset: Dataset): void {
   for (const [index, student] of spec.students.entries()) {
     const path = `students[${index}]`;
     const { classIds } = resolveClasses(student.classes ?? classNames, classNames, `${path}.classes`);
-    checkNetwork(path, student, image, classIds.length);
+    checkNetwork(path, student, image, classIds.length + (student.dustbin ? 1 : 0));
   }
 }
 

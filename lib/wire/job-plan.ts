@@ -9,17 +9,31 @@ import { canonicalJson } from '../data/canonical-json.ts';
 import { channelStatistics } from '../data/channel-statistics.ts';
 import { type ClassSubset, labelWithin, resolveClasses, restrictToClasses } from '../data/class-map.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { microBatchSizes } from '../data/lanes.ts';
-import { selectSplits } from '../data/splits.ts';
-import { CONTROL_TERMS, type Loss, needsTeacher } from '../distill/loss.ts';
+import { microBatchSizes, stepsPerEpoch } from '../data/lanes.ts';
+import { type Splits, selectSplits } from '../data/splits.ts';
+import { CONTROL_TERMS, type Loss, needsTeacher } from '../distill/loss-spec.ts';
 import type { ProgramSpec } from '../distill/step-spec.ts';
-import { type TrainingPlan, totalSteps } from '../distill/training-loop.ts';
+import type { TrainingPlan } from '../distill/training-loop.ts';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
 import type { DecodedArtefact, ModelManifest } from '../model/artefact.ts';
 import { manifestArchitecture } from '../model/manifest-network.ts';
-import { distillationLoss, type LoadedLosses, NO_LOADED_LOSSES } from './job-losses.ts';
-import type { JobSpec, NetworkSpec, TrainSpec } from './job-spec.ts';
+import {
+  distillationLoss,
+  dustbinTemperature,
+  type LoadedLosses,
+  mayUseTeacher,
+  NO_LOADED_LOSSES,
+} from './job-losses.ts';
+import type { JobSpec, NetworkSpec, TrainSpec, ViewsSpec } from './job-spec.ts';
 import { type StartingState, startingState } from './starting-state.ts';
+import { teacherViews } from './teacher-views.ts';
+import {
+  labelledSamples,
+  samplesByLabel,
+  samplesByTeacher,
+  type TeacherAnswers,
+  type TrainingSamples,
+} from './training-samples.ts';
 
 export type Arm = 'teacher' | 'distil' | 'control';
 
@@ -28,12 +42,15 @@ export interface ModelPlan {
   readonly name: string;
   readonly arm: Arm;
   readonly classes: ClassSubset;
+  /** Whether the model has one more output than classes, for images of none of them. */
+  readonly dustbin: boolean;
   readonly architecture: ArchitectureSpec;
   readonly program: ProgramSpec;
   readonly training: TrainingPlan;
-  readonly totalSteps: number;
   /** Whether steps need teacher logits. */
   readonly usesTeacher: boolean;
+  /** At which the teacher is to add up the probability of all other classes; 0 without a dustbin or a teacher. */
+  readonly dustbinTemperature: number;
   /** Test samples of the model's classes. */
   readonly testIds: Uint32Array;
   readonly labelOf: (id: number) => number;
@@ -52,48 +69,86 @@ export function planTeacher(job: JobSpec, dataset: Dataset, name: string, init: 
   const teacher = job.teachers.find((candidate) => candidate.name === name);
   if (teacher === undefined) throw unknownName('teacher', name);
   const classes = resolveClasses(dataset.classNames, dataset.classNames, 'teachers');
+  const splits = selectSplits(dataset, { seed: job.seed, ...job.data });
+  const samples = samplesByLabel(dataset, labelledSamples(job, dataset, splits.train), classes, false);
+  const { train } = teacher;
   return plan(job, dataset, {
     name,
     arm: 'teacher',
     network: teacher,
-    train: teacher.train,
+    train,
+    views: teacherViews(job, teacher),
     classes,
+    dustbin: false,
     loss: CONTROL_LOSS,
     init,
+    splits,
+    testIds: teacherTestIds(job, dataset, splits),
+    samples,
+    steps: stepsOf(train, samples),
   });
 }
 
+/** What is known when a student's training is planned. */
+export interface StudentFacts {
+  /** The model to start from, where the job names one. */
+  readonly init: DecodedArtefact | null;
+  /** Of the job's custom terms, which the compute thread has loaded; the control arm needs none. */
+  readonly losses?: LoadedLosses | undefined;
+  /** Null where nobody has asked the teacher: every image then has its label. */
+  readonly answers: TeacherAnswers | null;
+}
+
 /**
- * @param init the model to start from, where the job names one
- * @param losses of the job's custom terms, which the compute thread has loaded; the control arm needs none
+ * The control arm is the same student on the labelled images alone, for as many steps as the distilled one takes.
+ * @throws as `samplesByTeacher` does
  */
 export function planStudent(
   job: JobSpec,
   dataset: Dataset,
   name: string,
   control: boolean,
-  init: DecodedArtefact | null,
-  losses: LoadedLosses = NO_LOADED_LOSSES,
+  { init, losses = NO_LOADED_LOSSES, answers }: StudentFacts,
 ): ModelPlan {
   const index = job.students.findIndex((candidate) => candidate.name === name);
   const student = job.students[index];
   if (student === undefined) throw unknownName('student', name);
-  const classes = resolveClasses(
-    student.classes ?? dataset.classNames,
-    dataset.classNames,
-    `students[${index}].classes`,
-  );
-  const arm = control ? 'control' : 'distil';
+  const field = `students[${index}].classes`;
+  const classes = resolveClasses(student.classes ?? dataset.classNames, dataset.classNames, field);
+  const { dustbin } = student;
+  const splits = selectSplits(dataset, { seed: job.seed, ...job.data });
+  const { train } = splits;
+  const labelled = labelledSamples(job, dataset, train);
+  const byLabel = samplesByLabel(dataset, labelled, classes, dustbin);
   const loss = control ? CONTROL_LOSS : distillationLoss(job.distill, losses);
+  const isDistilled = control ? mayUseTeacher(job.distill) : needsTeacher(loss.terms);
+  const byTeacher = isDistilled ? samplesByTeacher(dataset, { train, labelled, classes, dustbin, answers }) : byLabel;
   return plan(job, dataset, {
     name,
-    arm,
+    arm: control ? 'control' : 'distil',
     network: student,
     train: job.train,
+    views: job.data.views,
     classes,
+    dustbin,
     loss,
     init,
+    splits,
+    testIds: restrictToClasses(splits.test, dataset.labels, classes.classIds),
+    samples: control ? byLabel : byTeacher,
+    steps: stepsOf(job.train, byTeacher),
   });
+}
+
+function stepsOf({ epochs, lanes, microBatch }: TrainSpec, { ids }: TrainingSamples): number {
+  return epochs * stepsPerEpoch(ids.length, lanes, microBatch);
+}
+
+/** A seeded draw: a larger one holds the smaller one. */
+function teacherTestIds(job: JobSpec, dataset: Dataset, { test }: Splits): Uint32Array {
+  const { teacherImages } = job.evaluate;
+  if (teacherImages === undefined || teacherImages >= test.length) return test;
+  return selectSplits(dataset, { seed: job.seed, ...job.data, test: teacherImages }).test;
 }
 
 interface PlanRequest {
@@ -101,46 +156,51 @@ interface PlanRequest {
   readonly arm: Arm;
   readonly network: NetworkSpec;
   readonly train: TrainSpec;
+  readonly views: ViewsSpec;
   readonly classes: ClassSubset;
+  readonly dustbin: boolean;
   readonly loss: Loss;
   readonly init: DecodedArtefact | null;
+  readonly splits: Splits;
+  readonly testIds: Uint32Array;
+  readonly samples: TrainingSamples;
+  readonly steps: number;
 }
 
 function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): ModelPlan {
-  const { name, arm, network, train, classes, loss, init } = request;
-  const splits = selectSplits(dataset, { seed: job.seed, ...job.data });
-  const ids = restrictToClasses(splits.train, dataset.labels, classes.classIds);
+  const { name, arm, network, train, views, classes, dustbin, loss, init, splits, testIds, samples, steps } = request;
+  const { ids, labelOf, unlabelled } = samples;
   if (ids.length === 0) {
     throw new StillhouseError('INVALID_ARGUMENT', `no training image has a class of ${name}`, { field: 'data.train' });
   }
-  const labelOf = labelWithin(dataset.labels, classes.classIds);
-  const { lanes, microBatch, epochs, optimizer, precision, compile } = train;
-  const training: TrainingPlan = { ids, labelOf, seed: job.seed, lanes, microBatch, epochs, views: job.data.views };
-  const steps = totalSteps(training);
+  const { lanes, microBatch, optimizer, precision, compile } = train;
+  const training: TrainingPlan = { ids, labelOf, seed: job.seed, lanes, microBatch, steps, views };
   const batchSizes = microBatchSizes(ids.length, lanes, microBatch);
   const { fineTune } = network;
   const initialSeed = mixSeeds(job.seed, hashName(name));
-  const step = { loss, optimizer, totalSteps: steps, batchSizes, fineTune, precision, compile, seed: initialSeed };
+  const step = { loss, optimizer, totalSteps: steps, batchSizes, fineTune, precision, compile, unlabelled };
   const { classNames } = classes;
-  const start = startingState(network, init, { classNames, images: dataset.image, seed: initialSeed });
+  const start = startingState(network, init, { classNames, dustbin, images: dataset.image, seed: initialSeed });
   const { mean, std } = init === null ? channelStatistics(dataset, splits.train) : init.manifest.preprocessing;
+  const usesTeacher = needsTeacher(loss.terms);
   return {
     name,
     arm,
     classes,
+    dustbin,
     architecture: network.arch,
     program: {
       model: start.model,
       images: dataset.image,
       preprocessing: { mean, std },
-      training: step,
+      training: { ...step, seed: initialSeed },
       predictBatchSizes: [EVALUATION_BATCH],
     },
     training,
-    totalSteps: steps,
-    usesTeacher: needsTeacher(loss.terms),
-    testIds: restrictToClasses(splits.test, dataset.labels, classes.classIds),
-    labelOf,
+    usesTeacher,
+    dustbinTemperature: dustbin && usesTeacher ? dustbinTemperature(job.distill) : 0,
+    testIds,
+    labelOf: labelWithin(dataset.labels, classes.classIds),
     start,
   };
 }
@@ -155,7 +215,7 @@ export function manifestOf(
   job: JobSpec,
   dataset: Dataset,
   plan: ModelPlan,
-  lineage: { readonly teacher: string | null; readonly testAccuracy: number },
+  facts: { readonly teacher: string | null; readonly metrics: Readonly<Record<string, number>> },
 ): Omit<ModelManifest, 'weights'> {
   return {
     formatVersion: 1,
@@ -163,16 +223,17 @@ export function manifestOf(
     architecture: manifestArchitecture(plan.architecture, plan.program.model.input, dataset.image),
     classNames: plan.classes.classNames,
     classIds: [...plan.classes.classIds],
+    ...(plan.dustbin && { dustbin: true }),
     parentClassNames: [...dataset.classNames],
     input: dataset.image,
     preprocessing: { scale: '0..1', ...plan.program.preprocessing },
     calibration: null,
-    metrics: { testAccuracy: lineage.testAccuracy },
+    metrics: facts.metrics,
     lineage: {
       job: jobId,
       jobSpecDigest: jobSpecDigest(job),
       dataset: dataset.digest,
-      teacher: lineage.teacher,
+      teacher: facts.teacher,
       arm: plan.arm,
     },
   };

@@ -5,11 +5,13 @@
 import { z } from 'zod';
 import type { AveragingSpec, JobSpec } from './job-spec.ts';
 import { distill } from './loss-schema.ts';
-import { studentSchema, teacherSchema } from './model-schema.ts';
+import { studentSchema, teacherSchema, viewsSchema } from './model-schema.ts';
+import { ROUTE_RULES } from './route-rules.ts';
 import {
   atLeastZero,
   block,
   flag,
+  fraction,
   label,
   oneOf,
   optional,
@@ -63,6 +65,7 @@ function train(lanes: number, microBatch: number, epochs: number) {
       lanes: whole(1, MAX_LANES).default(lanes),
       microBatch: whole(1, MAX_MICRO_BATCH).default(microBatch),
       epochs: whole(1, 10_000).default(epochs),
+      checkpointEpochs: whole(0, 10_000).default(1),
       optimizer: optional(optimizer, { type: 'adam' }),
       precision: oneOf('float32', 'bfloat16', 'float16').default('float32'),
       compile: oneOf('auto', 'required').default('auto'),
@@ -75,9 +78,25 @@ const DEFAULT_WORKERS = 2;
 const data = block({
   dataset: text('the name of a data set, or a path to its folder'),
   train: whole(1).optional(),
+  labelled: whole(1).optional(),
   calibrate: whole(0).default(0),
   test: whole(1).optional(),
-  views: optional(block({ flip: flag().default(false), shift: whole(0, 16).default(0) })),
+  views: optional(viewsSchema),
+});
+
+const floors = block({
+  teacher: fraction().optional(),
+  gain: fraction().optional(),
+  route: fraction().optional(),
+  rules: z.partialRecord(oneOf(...ROUTE_RULES), fraction(), 'a block of rules and their floors').default({}),
+});
+
+const evaluate = block({
+  control: flag().default(true),
+  controlRoute: flag().default(false),
+  teacherImages: whole(1).optional(),
+  routeImages: whole(0).optional(),
+  floors: optional(floors),
 });
 
 /** A message is a chunk and the frame's header of 32 bytes; nats-server takes 1 MiB unless told otherwise. */
@@ -106,10 +125,10 @@ const blocks = block({
   distill,
   train: train(4, 16, 10),
   averaging: optional(averaging),
-  evaluate: optional(block({ control: flag().default(true), routeImages: whole(0).optional() })),
+  evaluate: optional(evaluate),
   calibrate: optional(block({})),
   gate: optional(block({})),
-  publish: optional(block({ route: label().optional(), rule: oneOf('max-softmax').default('max-softmax') })),
+  publish: optional(block({ route: label().optional(), rule: oneOf(...ROUTE_RULES, 'best').default('max-softmax') })),
   limits: optional(limits),
 });
 

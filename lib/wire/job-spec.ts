@@ -8,6 +8,7 @@ import type { CompileMode } from '../distill/step-spec.ts';
 import type { Precision } from '../engine/precision.ts';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
 import type { FineTune } from '../model/freeze.ts';
+import type { RouteRule } from './route-rules.ts';
 
 export interface JobSpec {
   readonly apiVersion: 'stillhouse/v1';
@@ -40,6 +41,11 @@ export interface DataSpec {
   readonly dataset: string;
   /** Training images, drawn by the seed; absent: all that `calibrate` leaves. */
   readonly train?: number | undefined;
+  /**
+   * How many of the training images have labels that the job looks at, drawn by the seed, as evenly over the classes as
+   * they reach. The others count by the teacher's answers alone. Absent: all.
+   */
+  readonly labelled?: number | undefined;
   /** Images cut from the training split for calibration and for the choice of checkpoints. */
   readonly calibrate: number;
   /** Test images, drawn by the seed; absent: all. */
@@ -73,11 +79,21 @@ export interface NetworkSpec {
 
 export interface TeacherSpec extends NetworkSpec {
   readonly train: TrainSpec;
+  /**
+   * What the teacher sees, in its training and when students ask it; absent: the same views as the students. Without any
+   * augmentation it answers each image once, and the answer is kept.
+   */
+  readonly views?: ViewsSpec | undefined;
 }
 
 export interface StudentSpec extends NetworkSpec {
   /** Class names, or ids in the data set, in the order of the student's outputs; absent: all classes. */
   readonly classes?: readonly (string | number)[] | undefined;
+  /**
+   * One more output, for images of none of the classes (Hinton, Vinyals and Dean 2015, section 5.3). Such a student is
+   * trained on all images; one without, on those of its classes.
+   */
+  readonly dustbin: boolean;
 }
 
 export interface DistillSpec {
@@ -113,6 +129,8 @@ export interface TrainSpec {
   /** Images per lane and step. */
   readonly microBatch: number;
   readonly epochs: number;
+  /** A checkpoint is stored after every so many epochs, the last one apart; 0: none. The control arm has none. */
+  readonly checkpointEpochs: number;
   readonly optimizer: OptimizerSpec;
   /** In which forward and backward passes compute. Weights, sums and updates are float32. */
   readonly precision: Precision;
@@ -169,14 +187,33 @@ export interface AveragingSpec {
 export interface EvaluateSpec {
   /** Train every student once more without the teacher, to compare with. */
   readonly control: boolean;
+  /** Publish the control arm's models too, as route `<route>-control`, and evaluate it like the job's own. */
+  readonly controlRoute: boolean;
+  /** Test images that teachers are evaluated on; absent: all of them. */
+  readonly teacherImages?: number | undefined;
   /** Test images sent through the router at the end; absent: all of them. */
   readonly routeImages?: number | undefined;
+  /** The job fails at its end when its test accuracies are below these. Nothing is chosen by them. */
+  readonly floors: FloorsSpec;
+}
+
+/** Shares of right answers, 0..1; absent: no floor. */
+export interface FloorsSpec {
+  /** Of every teacher. */
+  readonly teacher?: number | undefined;
+  /** Of every student above its control arm. */
+  readonly gain?: number | undefined;
+  /** Of the route, by the rule that was chosen. */
+  readonly route?: number | undefined;
+  /** Of the route, by each of these rules. */
+  readonly rules: Readonly<Partial<Record<RouteRule, number>>>;
 }
 
 export interface PublishSpec {
   /** The model name under which the router serves the students. */
   readonly route: string;
-  readonly rule: 'max-softmax';
+  /** `best`: all rules that the students allow are compared on the calibrate split, and the best one is published. */
+  readonly rule: RouteRule | 'best';
 }
 
 export interface LimitsSpec {

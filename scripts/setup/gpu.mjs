@@ -44,7 +44,9 @@ export function findNvidiaDriver({ env = process.env, root = '/' } = {}) {
 export function chooseGpu({ mode, machine, driver }) {
   const wanted = mode || 'auto';
   if (!['on', 'off', 'auto'].includes(wanted)) {
-    throw new SetupError(`the environment variable STILLHOUSE_GPU is "${wanted}", expected one of on, off, auto`);
+    throw new SetupError(`the environment variable STILLHOUSE_GPU is "${wanted}", expected one of on, off, auto`, {
+      isFinal: true,
+    });
   }
   if (wanted === 'off') return { gpu: false, reason: 'STILLHOUSE_GPU is off' };
   const isBuilt = TENSORFLOW_GPU_WHEELS[machine] !== undefined;
@@ -52,6 +54,7 @@ export function chooseGpu({ mode, machine, driver }) {
     if (isBuilt) return { gpu: true, reason: 'STILLHOUSE_GPU is on' };
     throw new SetupError(`STILLHOUSE_GPU is on, but there is no GPU build of TensorFlow for ${machine}`, {
       hint: 'use Linux on x64, or unset it',
+      isFinal: true,
     });
   }
   if (!isBuilt) return { gpu: false, reason: `there is no GPU build for ${machine}` };

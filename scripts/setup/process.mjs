@@ -1,6 +1,7 @@
 /** Running other programs so that none outlives us. Each gets its own process group, which is ended as a whole. */
 import { spawn } from 'node:child_process';
 import { SetupError } from './errors.mjs';
+import { guardGroup, unguardGroup } from './guard.mjs';
 
 const KEPT_OUTPUT_CHARACTERS = 64 * 1024;
 const GRACE_MS = 3000;
@@ -49,7 +50,10 @@ export function run(command, args, { cwd, env, signal, onLine, inherit = false, 
     }
     const stdio = ['ignore', inherit ? 'inherit' : 'pipe', inherit || inheritError ? 'inherit' : 'pipe'];
     const child = spawn(command, args, { cwd, env: env ?? process.env, stdio, detached: true });
-    if (child.pid !== undefined) groups.add(child.pid);
+    if (child.pid !== undefined) {
+      groups.add(child.pid);
+      guardGroup(child.pid);
+    }
     let killTimer;
     const onAbort = () => {
       if (child.pid === undefined) return;
@@ -59,7 +63,10 @@ export function run(command, args, { cwd, env, signal, onLine, inherit = false, 
     const settle = (action) => {
       clearTimeout(killTimer);
       signal?.removeEventListener('abort', onAbort);
-      if (child.pid !== undefined) groups.delete(child.pid);
+      if (child.pid !== undefined) {
+        groups.delete(child.pid);
+        unguardGroup(child.pid);
+      }
       action();
     };
     signal?.addEventListener('abort', onAbort, { once: true });

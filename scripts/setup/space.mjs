@@ -22,6 +22,6 @@ export function checkSpace(freeBytes, needBytes, folder, what) {
   if (freeBytes >= needBytes) return;
   throw new SetupError(
     `not enough disk space for ${what}: ${tilde(folder)} has ${formatBytes(freeBytes)} free, ${formatBytes(needBytes)} needed`,
-    { hint: 'free some, or set STILLHOUSE_CACHE to a folder on a larger disk' },
+    { hint: 'free some, or set STILLHOUSE_CACHE to a folder on a larger disk', isFinal: true },
   );
 }

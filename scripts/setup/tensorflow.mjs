@@ -1,8 +1,9 @@
 /** TensorFlow's libraries and headers, taken out of its wheel into the cache. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cudaFolder, cudaReady, fetchCuda } from './cuda.mjs';
+import { cudaFolder, cudaReady, fetchCuda, missingCuda } from './cuda.mjs';
 import { glibcVersion } from './dependencies.mjs';
+import { discardDownload } from './downloads.mjs';
 import { makeStaging, readJsonIfAny, replaceFolder, statIfAny, writeJsonAtomically } from './files.mjs';
 import { chooseGpuHere } from './gpu.mjs';
 import { isAtLeast } from './node-version.mjs';
@@ -66,6 +67,17 @@ async function librariesReady(folder, wheel) {
   return (await statIfAny(join(folder, 'include', 'tensorflow', 'c', 'c_api.h'))) !== undefined;
 }
 
+/**
+ * What `fetchTensorflow` would fetch.
+ *
+ * @returns {Promise<readonly object[]>} wheels
+ */
+export async function missingWheels(cache, wheel) {
+  const folder = tensorflowFolder(cache, wheel);
+  const libraries = (await librariesReady(folder, wheel)) ? [] : [wheel];
+  return wheel.gpu ? [...libraries, ...(await missingCuda(cudaFolder(folder)))] : libraries;
+}
+
 /** Downloads and unzips what is missing of them. */
 export async function fetchTensorflow(cache, wheel, context) {
   const folder = tensorflowFolder(cache, wheel);
@@ -84,17 +96,18 @@ async function fetchLibraries(cache, folder, wheel, { signal, progress }) {
     try {
       const downloads = join(staging, 'pip');
       await mkdir(downloads);
-      const path = await downloadWheel(wheel, downloads, { signal, update });
-      update('unzipping', 0);
-      const onBytes = (written) => update('unzipping', written);
+      const path = await downloadWheel(wheel, downloads, { cache, signal, update });
+      await rm(downloads, { recursive: true });
+      const onBytes = (written) => update('unzipping', written, wheel.keptBytes);
+      onBytes(0);
       const members = [...LIBRARIES, 'tensorflow/include/'];
       const stamps = await unzip(path, staging, members, { signal, onBytes });
-      await rm(downloads, { recursive: true });
       const files = Object.fromEntries(
         Object.entries(stamps).map(([name, stamp]) => [name.slice('tensorflow/'.length), stamp]),
       );
       await writeJsonAtomically(join(staging, 'tensorflow', 'stamp.json'), { wheel: wheel.sha256, files });
       await replaceFolder(join(staging, 'tensorflow'), folder);
+      await discardDownload(cache, wheel.sha256);
       const kept = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0);
       return `${formatBytes(wheel.bytes)} fetched, ${formatBytes(kept)} of libraries kept`;
     } finally {

@@ -24,6 +24,7 @@ export async function unzip(wheel, target, members, { signal, onBytes } = {}) {
     isFull ? 'the disk is full while unzipping a wheel' : `a wheel can't be unzipped (${lastLine(output)})`,
     {
       hint: isFull ? 'free some space and start again' : 'start again',
+      isFinal: isFull,
     },
   );
 }

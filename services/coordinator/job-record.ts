@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Job } from '../../lib/wire/generated/stillhouse/v1/Job.ts';
 import type { PhaseKind__Output } from '../../lib/wire/generated/stillhouse/v1/PhaseKind.ts';
 import { decodeJson, encodeJson } from '../../lib/wire/records.ts';
+import { ROUTE_RULES } from '../../lib/wire/route-rules.ts';
 
 const count = z.number().int().nonnegative();
 
@@ -27,8 +28,11 @@ const shareSchema = z.object({
   pid: count,
 });
 
+const ruleResultSchema = z.object({ rule: z.enum(ROUTE_RULES), correct: count, evaluatedImages: count });
+
+/** Defaults are for records of releases that did not know the field. */
 const phaseSchema = z.object({
-  kind: z.enum(['TRAIN_TEACHER', 'DISTIL', 'CONTROL', 'PUBLISH', 'EVALUATE_ROUTE']),
+  kind: z.enum(['TRAIN_TEACHER', 'LABEL', 'DISTIL', 'CONTROL', 'PUBLISH', 'CHOOSE_RULE', 'EVALUATE_ROUTE']),
   state: z.enum(['PENDING', 'RUNNING', 'DONE', 'FAILED']),
   /** The teacher, student or route that the phase is about. */
   subject: z.string(),
@@ -45,6 +49,18 @@ const phaseSchema = z.object({
   seconds: real,
   parameters: count,
   notice: z.string().default(''),
+  /** The epoch of the latest step, from 1; 0 until there is one. */
+  epoch: count.default(0),
+  epochs: count.default(0),
+  epochLoss: real.default(0),
+  epochAccuracy: real.default(0),
+  predictImagesPerSecond: real.default(0),
+  /** In the order in which they were tried. */
+  rules: z.array(ruleResultSchema).default([]),
+  /** The route's own; empty until it is known, and for other phases. */
+  rule: z.enum(['', ...ROUTE_RULES]).default(''),
+  checkpointDigest: z.string().default(''),
+  checkpointEpoch: count.default(0),
 });
 
 const jobSchema = z.object({
@@ -67,6 +83,8 @@ const jobSchema = z.object({
   submittedDigest: z.string(),
 });
 
+/** How many of a route's answers by one rule were right. */
+export type RuleResult = z.infer<typeof ruleResultSchema>;
 export type ShareRecord = z.infer<typeof shareSchema>;
 export type PhaseRecord = z.infer<typeof phaseSchema>;
 export type JobRecord = z.infer<typeof jobSchema>;
@@ -90,6 +108,15 @@ export function newPhase(kind: PhaseName, subject: string): PhaseRecord {
     seconds: 0,
     parameters: 0,
     notice: '',
+    epoch: 0,
+    epochs: 0,
+    epochLoss: 0,
+    epochAccuracy: 0,
+    predictImagesPerSecond: 0,
+    rules: [],
+    rule: '',
+    checkpointDigest: '',
+    checkpointEpoch: 0,
   };
 }
 

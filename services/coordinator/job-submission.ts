@@ -8,6 +8,7 @@ import type { Datasets } from '../../lib/wire/datasets.ts';
 import { readJobFile, validateJob } from '../../lib/wire/job-file.ts';
 import { requireModuleCode } from '../../lib/wire/job-losses.ts';
 import { checkNetworks } from '../../lib/wire/job-networks.ts';
+import { checkRoutes } from '../../lib/wire/job-routes.ts';
 import { checkSamples } from '../../lib/wire/job-samples.ts';
 import type { InitialModels } from './initial-models.ts';
 import { plannedPhases } from './job-plan.ts';
@@ -52,6 +53,7 @@ export async function submitJob(
   const dataset = await datasets.open(file.spec.data.dataset);
   const spec = await initialModels.resolve(file.spec, dataset.image);
   validateJob(spec, dataset.classNames, file.locate);
+  checkRoutes(spec, dataset.classNames);
   checkNetworks(spec, dataset);
   checkSamples(spec, dataset);
   await initialModels.check(spec, dataset);

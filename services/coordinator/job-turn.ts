@@ -1,13 +1,15 @@
 /** The state of a job's run, and one turn of its machine: what a call of `step` may change and what it wants done. */
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
+import type { RouteRecord } from '../../lib/wire/records.ts';
 import type { ClusterView, JobEffect, PublishedModel, TaskCommand, TaskResult } from './job-events.ts';
 import type { JobRecord, PhaseRecord } from './job-record.ts';
 
 /**
  * Where the current phase stands.
  *
- *     gathering → serving-teacher → loading → running → (next phase)      training and evaluation
+ *     gathering → serving-teacher → loading → running → (next phase)      training, labelling, evaluation
  *     gathering → publishing → routing → (next phase)                     publication
+ *     gathering → loading → running → publishing → routing → (next phase) choice of a route's rule, if it changes
  */
 export type Stage =
   /** Workers are missing. */
@@ -48,12 +50,18 @@ export interface Run {
   readonly tasks: readonly TaskRun[];
   readonly servings: readonly Serving[];
   readonly teacherDigest: string;
+  /** The teacher's answers to all training images; empty where it gives none. */
+  readonly labelsDigest: string;
   /** Distilled so far, in the order of the job file. */
   readonly students: readonly PublishedModel[];
+  /** Their control arms. */
+  readonly controls: readonly PublishedModel[];
   /** Of the last view that was dealt; views are numbered within the job. */
   readonly viewNumber: number;
   readonly tasksStarted: number;
-  /** 0 until the route is written. */
+  /** What was written last, or is being written. */
+  readonly route: RouteRecord | undefined;
+  /** Of the route that was written last; 0 until there is one. */
   readonly routeRevision: number;
   /** A failure that may only be the consequence of another one, which is about to be heard of. */
   readonly suspicion: { readonly message: string; readonly sinceMs: number } | undefined;

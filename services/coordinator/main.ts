@@ -29,6 +29,7 @@ await runProcess('coordinator', async ({ settings, logger, signal, fail }) => {
       host: service.host,
       port: service.port,
       healthPort: service.healthPort,
+      reflection: service.reflection,
       advertised: service.advertised,
       logger,
       onFatal: fail,

@@ -2,6 +2,7 @@
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { parseModelManifest } from '../../lib/model/model-manifest.ts';
 import type { ModelRecord, RouteRecord } from '../../lib/wire/records.ts';
+import { ROUTE_RULES } from '../../lib/wire/route-rules.ts';
 
 const NAME = /^[a-zA-Z0-9][-_.a-zA-Z0-9]{0,62}$/;
 
@@ -12,7 +13,7 @@ export async function checkRoute(
 ): Promise<void> {
   const { name, rule, classNames, legs } = route;
   expect(NAME.test(name), 'route.name', `"${name}" is not 1 to 63 letters, digits, "-", "_" and "."`);
-  expect(rule === 'max-softmax', 'route.rule', `"${rule}" is no rule, expected max-softmax`);
+  expect(ROUTE_RULES.includes(rule), 'route.rule', `"${rule}" is no rule, expected one of ${ROUTE_RULES.join(', ')}`);
   expect(classNames.length > 0, 'route.class_names', 'there are no classes');
   expect(new Set(classNames).size === classNames.length, 'route.class_names', 'a class is named twice');
   expect(legs.length > 0, 'route.legs', 'there are no legs');
@@ -38,12 +39,41 @@ export async function checkRoute(
       });
     }
     const manifest = parseModelManifest(new TextEncoder().encode(model.manifestJson), `model ${model.name}`);
-    const outputs = manifest.classNames.length;
+    const classes = manifest.classNames.length;
     expect(
-      leg.classIds.length === outputs,
+      leg.classIds.length === classes,
       `${field}.class_ids`,
-      `the model has ${outputs} outputs, there are ${leg.classIds.length} class ids`,
+      `the model has ${classes} classes, there are ${leg.classIds.length} class ids`,
     );
+    const { dustbin = false } = manifest;
+    expect(
+      leg.dustbin === dustbin,
+      `${field}.dustbin`,
+      `the model has ${dustbin ? 'a' : 'no'} dustbin, expected ${dustbin}, got ${leg.dustbin}`,
+    );
+  }
+  if (rule === 'dustbin') checkDustbins(route);
+}
+
+/** Each leg's dustbin has to stand for the classes of the others. */
+function checkDustbins({ classNames, legs }: RouteRecord): void {
+  const without = legs.find(({ dustbin }) => !dustbin);
+  expect(
+    without === undefined,
+    'route.rule',
+    `dustbin needs models with a dustbin, that of ${without?.specialist} has none`,
+  );
+  const owners = new Map<number, string>();
+  for (const { specialist, classIds } of legs) {
+    for (const classId of classIds) {
+      const other = owners.get(classId);
+      expect(
+        other === undefined,
+        'route.rule',
+        `dustbin needs legs without common classes, ${other} and ${specialist} share "${classNames[classId]}"`,
+      );
+      owners.set(classId, specialist);
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { every, monotonicMs } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import type { Logger } from '../../lib/base/log.ts';
 import type { Datasets } from '../../lib/wire/datasets.ts';
-import { RpcServer } from '../../lib/wire/grpc.ts';
+import { RpcServer, type RpcServerOptions } from '../../lib/wire/grpc.ts';
 import { startHeartbeat, watchHeartbeats } from '../../lib/wire/heartbeat.ts';
 import type { Nats } from '../../lib/wire/nats.ts';
 import { decodeRoute } from '../../lib/wire/records.ts';
@@ -19,7 +19,7 @@ import { modelsApi } from './models-api.ts';
 import { Registry } from './registry.ts';
 import { Sessions } from './sessions.ts';
 
-export interface CoordinatorOptions {
+export interface CoordinatorOptions extends RpcServerOptions {
   readonly id: string;
   readonly nats: Nats;
   /** The data sets to check jobs against; closed by who opened them. */
@@ -65,7 +65,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const { control, membership, sessions, dealer } = parts;
 
   const ending = new AbortController();
-  const server = new RpcServer(logger)
+  const server = new RpcServer(logger, options)
     .add('Coordinator', {
       ...jobsApi({
         store,

@@ -6,21 +6,29 @@ import { codeOfName } from '../../lib/wire/grpc.ts';
 import type { JobEvent, Progress, TaskCommand } from './job-events.ts';
 import type { JobRecord } from './job-record.ts';
 
+const SPLITS = { calibrate: 'EVALUATION_SPLIT_CALIBRATE', test: 'EVALUATION_SPLIT_TEST' } as const;
+
 export function startMessage(job: JobRecord, taskId: string, command: TaskCommand): StartTask {
   const start = { taskId, jobId: job.id, jobJson: job.specJson, datasetDigest: job.datasetDigest };
   switch (command.kind) {
     case 'train-teacher':
       return { ...start, trainTeacher: { teacher: command.teacher } };
-    case 'serve-teacher':
-      return { ...start, serveTeacher: { teacher: command.teacher, modelDigest: command.modelDigest } };
+    case 'label-images': {
+      const { teacher, modelDigest } = command;
+      return { ...start, labelImages: { teacher, modelDigest } };
+    }
+    case 'serve-teacher': {
+      const { teacher, modelDigest, labelsDigest } = command;
+      return { ...start, serveTeacher: { teacher, modelDigest, labelsDigest } };
+    }
     case 'train-student': {
-      const { student, control, view, teachers } = command;
-      const members = [...view.members];
-      return { ...start, trainStudent: { student, control, view: { ...view, members }, teachers: [...teachers] } };
+      const { student, control, labelsDigest } = command;
+      const view = { ...command.view, members: [...command.view.members] };
+      return { ...start, trainStudent: { student, control, view, teachers: [...command.teachers], labelsDigest } };
     }
     case 'evaluate-route': {
-      const { route, routerAddress } = command;
-      return { ...start, evaluateRoute: { route, routerAddress } };
+      const { route, routerAddress, rules, split } = command;
+      return { ...start, evaluateRoute: { route, routerAddress, rules: [...rules], split: SPLITS[split] } };
     }
   }
 }
@@ -31,9 +39,8 @@ export function eventOf(workerId: string, message: WorkerMessage__Output): JobEv
   if (ready) return { kind: 'ready', workerId, ...ready };
   if (progress) return { kind: 'progress', workerId, taskId: progress.taskId, progress: progressOf(progress) };
   if (done) {
-    const { taskId, modelDigest, manifestJson, correct, evaluatedImages } = done;
-    const last = done.last ? progressOf(done.last) : undefined;
-    return { kind: 'done', workerId, taskId, result: { last, modelDigest, manifestJson, correct, evaluatedImages } };
+    const { taskId, last, ...result } = done;
+    return { kind: 'done', workerId, taskId, result: { ...result, last: last ? progressOf(last) : undefined } };
   }
   if (failed) {
     const { taskId, message: text, field } = failed;
@@ -42,6 +49,6 @@ export function eventOf(workerId: string, message: WorkerMessage__Output): JobEv
   return undefined;
 }
 
-function progressOf({ step, firstLoss, loss, share }: TaskProgress__Output): Progress {
-  return { step, firstLoss, loss, share: share ?? undefined };
+function progressOf({ taskId: _task, share, ...progress }: TaskProgress__Output): Progress {
+  return { ...progress, share: share ?? undefined };
 }

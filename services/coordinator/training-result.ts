@@ -1,11 +1,7 @@
 /** What came out of a training phase, checked: workers that trained together must have ended alike. Pure. */
 import type { TaskResult } from './job-events.ts';
 import type { ShareRecord } from './job-record.ts';
-
-export interface FinishedTask {
-  readonly workerId: string;
-  readonly result: TaskResult;
-}
+import type { FinishedTask } from './phase-life.ts';
 
 /**
  * Why the results cannot be accepted, one sentence naming the workers; undefined when they agree: same steps, as many as

@@ -1,6 +1,8 @@
 /** Which workers a phase takes, and what is missing when there are not enough. Pure. */
+import { mayUseTeacher } from '../../lib/wire/job-losses.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import type { ClusterView, ClusterWorker } from './job-events.ts';
+import type { PhaseName } from './job-record.ts';
 
 /** How many of each a job needs at the same time. */
 export interface Needs {
@@ -13,6 +15,26 @@ export interface Needs {
 /** What the whole job needs: asked for before anything starts, so that hours of training never end without a router. */
 export function needsOfJob(spec: JobSpec): Needs {
   return { teachers: 1, students: spec.averaging.workers, specialists: 1, routers: 1 };
+}
+
+/** What a phase of the job needs by itself. */
+export function needsOfPhase(spec: JobSpec, phase: PhaseName): Needs {
+  const none: Needs = { teachers: 0, students: 0, specialists: 0, routers: 0 };
+  const students = spec.averaging.workers;
+  switch (phase) {
+    case 'TRAIN_TEACHER':
+    case 'LABEL':
+      return { ...none, teachers: 1 };
+    case 'DISTIL':
+      return { ...none, students, teachers: mayUseTeacher(spec.distill) ? 1 : 0 };
+    case 'CONTROL':
+      return { ...none, students };
+    case 'PUBLISH':
+      return { ...none, specialists: 1, routers: 1 };
+    case 'CHOOSE_RULE':
+    case 'EVALUATE_ROUTE':
+      return { ...none, students: 1, routers: 1 };
+  }
 }
 
 /**

@@ -48,8 +48,9 @@ export class Legs {
     return this.#callAll(legs, limits, async (client, leg, callLimits) => {
       const modelName = nameOfDigest(leg.modelDigest);
       const response: InferResponse = await client.infer({ modelName, inputs: [input], outputs: [LOGITS] }, callLimits);
-      const { specialist, classIds } = leg;
-      return { specialist, classIds, logits: logitsOf(response, rows, classIds.length) };
+      const { specialist, classIds, dustbin } = leg;
+      const outputs = classIds.length + (dustbin ? 1 : 0);
+      return { specialist, classIds, dustbin, logits: logitsOf(response, rows, outputs) };
     }).then((results) => results.map(({ value, elapsedMs }) => ({ ...value, elapsedMs })));
   }
 

@@ -13,8 +13,10 @@ import type {
   Parameters,
   TensorMetadata,
 } from '../../lib/wire/oip/types.ts';
-import { combineMaxSoftmax } from './combine.ts';
+import type { RouteRule } from '../../lib/wire/route-rules.ts';
+import { combine } from './combine.ts';
 import type { LegAnswer, Legs, ReachableLeg } from './legs.ts';
+import { rulesOf } from './route-record.ts';
 import {
   EMPTY_TABLE,
   findRoute,
@@ -100,11 +102,12 @@ export class Router implements InferenceBackend {
       request,
       OUTPUTS.map(({ name }) => name),
     );
+    const rule = ruleOf(request, route);
     const { tensor, rows } = imageInputOf(request);
     const limits = { timeoutMs: this.#options.legTimeoutMs, signal };
     const answers = await this.#options.legs.infer(this.#reach(route), tensor, rows, limits);
-    const outputs = combined(route, answers, rows);
-    return respond(request, String(route.revision), outputs, remarks(route, answers));
+    const outputs = combined(rule, route, answers, rows);
+    return respond(request, String(route.revision), outputs, remarks(rule, answers));
   }
 
   #find(name: string, version: string): RouteRevision {
@@ -138,8 +141,22 @@ function notReady(name: string, missing: readonly RouteLegRecord[]): StillhouseE
   });
 }
 
-function combined(route: RouteRevision, answers: readonly LegAnswer[], rows: number): OipTensor[] {
-  const { classes, probabilities, legs } = combineMaxSoftmax(answers, rows);
+/** The request's own rule, its parameter `rule`, or else the route's. */
+function ruleOf({ parameters }: InferRequest, { record }: RouteRevision): RouteRule {
+  const wanted = parameters.rule;
+  if (wanted === undefined) return record.rule;
+  const allowed = rulesOf(record);
+  const rule = allowed.find((one) => one === wanted);
+  if (rule !== undefined) return rule;
+  throw new StillhouseError(
+    'INVALID_ARGUMENT',
+    `the parameter rule is "${wanted}", expected one of those that route "${record.name}" allows: ${allowed.join(', ')}`,
+    { field: 'rule', hint: `leave it out for the route's own, ${record.rule}` },
+  );
+}
+
+function combined(rule: RouteRule, route: RouteRevision, answers: readonly LegAnswer[], rows: number): OipTensor[] {
+  const { classes, probabilities, legs } = combine(rule, answers, rows);
   const { classNames } = route.record;
   const shape = [rows];
   return [
@@ -156,9 +173,9 @@ function combined(route: RouteRevision, answers: readonly LegAnswer[], rows: num
   ];
 }
 
-function remarks(route: RouteRevision, answers: readonly LegAnswer[]): Parameters {
+function remarks(rule: RouteRule, answers: readonly LegAnswer[]): Parameters {
   const timings = answers.map(({ specialist, elapsedMs }) => [`${specialist}_ms`, elapsedMs]);
-  return { rule: route.record.rule, partial: false, ...Object.fromEntries(timings) };
+  return { rule, partial: false, ...Object.fromEntries(timings) };
 }
 
 /** The inputs that all legs take; -1 where they differ, for there the images must come as files. */

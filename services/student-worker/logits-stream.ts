@@ -20,6 +20,8 @@ export interface LogitsStreamOptions {
   readonly datasetDigest: string;
   /** Of the student, in the order of its outputs. */
   readonly classNames: readonly string[];
+  /** Above 0: one more column for all other classes, see `Open`. */
+  readonly dustbinTemperature: number;
   /** Number of the view that is being trained, part of every batch's key. */
   readonly view: number;
 }
@@ -87,7 +89,7 @@ export class LogitsStream implements LogitsSource {
         reject(this.#failure);
       });
     });
-    const { jobId, workerId, modelDigest, datasetDigest, classNames } = options;
+    const { jobId, workerId, modelDigest, datasetDigest, classNames, dustbinTemperature } = options;
     this.#call.write({
       open: {
         jobId,
@@ -97,6 +99,7 @@ export class LogitsStream implements LogitsSource {
         classNames: [...classNames],
         viewProtocol: VIEW_PROTOCOL,
         encoding: 'LOGITS_ENCODING_FP32',
+        dustbinTemperature,
       },
     });
   }
@@ -131,7 +134,8 @@ export class LogitsStream implements LogitsSource {
     if (waiting === undefined) return;
     this.#waiting.delete(name);
     const logits = payloadFloats(values);
-    const expectedClasses = this.#options.classNames.length;
+    const { classNames, dustbinTemperature } = this.#options;
+    const expectedClasses = classNames.length + (dustbinTemperature > 0 ? 1 : 0);
     if (samples === waiting.samples && classes === expectedClasses && logits.length === samples * classes) {
       waiting.resolve(logits);
       return;

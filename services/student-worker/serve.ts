@@ -1,7 +1,7 @@
 /** The specialist server: models of the registry behind the Open Inference Protocol. */
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { indexOfMax } from '../../lib/base/vectors.ts';
-import type { ModelManifest } from '../../lib/model/artefact.ts';
+import { type ModelManifest, outputCount } from '../../lib/model/artefact.ts';
 import type { Predictor } from '../../lib/model/predictor.ts';
 import { shapeText, tensorError } from '../../lib/wire/oip/datatypes.ts';
 import {
@@ -82,7 +82,7 @@ export class SpecialistServer implements InferenceBackend {
       versions: [nameOfDigest(digest)],
       platform: 'stillhouse_model',
       inputs: imageInputs(manifest.input.height, manifest.input.width),
-      outputs: specialistOutputs(manifest.classNames.length),
+      outputs: specialistOutputs(outputCount(manifest)),
     };
   }
 
@@ -149,14 +149,15 @@ async function predictInSlices(
 }
 
 function answerOf(logits: Float32Array, rows: number, manifest: ModelManifest) {
-  const classes = manifest.classNames.length;
-  const shape = [rows, classes];
-  if (logits.length !== rows * classes) {
+  const outputs = outputCount(manifest);
+  const shape = [rows, outputs];
+  if (logits.length !== rows * outputs) {
     throw new StillhouseError('INTERNAL', `the model answered ${logits.length} logits, expected ${shapeText(shape)}`);
   }
   const labels = Array.from({ length: rows }, (_, row) => {
-    const best = indexOfMax(logits.subarray(row * classes, (row + 1) * classes));
-    return manifest.classNames[best] as string;
+    // A dustbin names no class: the label is the best of the model's own.
+    const own = logits.subarray(row * outputs, row * outputs + manifest.classNames.length);
+    return manifest.classNames[indexOfMax(own)] as string;
   });
   return [{ name: LOGITS, datatype: 'FP32' as const, shape, values: logits }, textTensor(LABEL, labels)];
 }

@@ -35,7 +35,7 @@ export async function runStudent(context: ProcessContext): Promise<void> {
     }
     if (start.evaluateRoute) {
       worker.doing(`evaluates route ${start.evaluateRoute.route} of ${jobId}`);
-      return evaluateRoute({ job, dataset, command: start.evaluateRoute }, task);
+      return evaluateRoute({ job, dataset, workerId, command: start.evaluateRoute }, task);
     }
     throw new StillhouseError('UNIMPLEMENTED', `a student-worker does not know the task ${start.task}`);
   };

@@ -1,11 +1,13 @@
 /** Trains a student together with the other members of the view, with the teacher's logits or, for the control arm, without. */
 import { StillhouseError } from '../../lib/base/errors.ts';
 import type { Logger } from '../../lib/base/log.ts';
+import { indexOfMax } from '../../lib/base/vectors.ts';
+import { loadLabels, rowOf } from '../../lib/checkpoint/labels.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import type { Compute } from '../../lib/distill/compute.ts';
 import type { TrainableModel } from '../../lib/distill/trainable-model.ts';
-import { runTraining } from '../../lib/distill/training-loop.ts';
+import { epochSteps, runTraining } from '../../lib/distill/training-loop.ts';
 import { BusAverager } from '../../lib/wire/averager.ts';
 import type { Bus } from '../../lib/wire/bus.ts';
 import type { TrainStudent__Output } from '../../lib/wire/generated/stillhouse/v1/TrainStudent.ts';
@@ -15,13 +17,16 @@ import { type ModelPlan, planStudent } from '../../lib/wire/job-plan.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { ShareMeter } from '../../lib/wire/share-meter.ts';
 import {
+  checkpoints,
   evaluateAndStore,
   loadInit,
   noticeOf,
   openTraining,
+  type StoreRequest,
   type Training,
   weightsDigest,
 } from '../../lib/wire/trainer.ts';
+import type { TeacherAnswers } from '../../lib/wire/training-samples.ts';
 import type { TaskContext, TaskProgressFields, TaskResult } from '../../lib/wire/worker-session.ts';
 import { LogitsStream } from './logits-stream.ts';
 
@@ -53,7 +58,8 @@ export class StudentTrainer {
     const losses = command.control ? undefined : await loadCustomLosses(compute, job);
     const network = job.students.find(({ name }) => name === command.student);
     const init = await loadInit(request.objects, network);
-    const plan = planStudent(job, dataset, command.student, command.control, init, losses);
+    const answers = await teacherAnswers(request.objects, command.labelsDigest);
+    const plan = planStudent(job, dataset, command.student, command.control, { init, losses, answers });
     const members = command.view?.members ?? [];
     const self = members.findIndex((member) => member.workerId === workerId);
     const own = members[self];
@@ -70,12 +76,15 @@ export class StudentTrainer {
       stream = plan.usesTeacher ? await openStream(request, plan, self, task.signal) : undefined;
       task.ready({
         parameters: plan.program.model.parameterCount,
-        stepsTotal: plan.totalSteps,
+        stepsTotal: plan.training.steps,
         notice: noticeOf(program),
       });
       await task.begun;
-      const share = await train({ training, plan, own, averager, stream, task });
-      return await finish(request, plan, program, share, self === 0, task.signal);
+      const store = storeRequest(request, plan, program, task.signal);
+      // The first member stores what all of them have alike.
+      const keeper = self === 0 ? store : undefined;
+      const share = await train({ training, plan, own, averager, stream, task, keeper, job });
+      return { last: share, ...(keeper === undefined ? {} : await evaluateAndStore(keeper)) };
     } finally {
       task.signal.removeEventListener('abort', onAbort);
       stream?.close();
@@ -121,8 +130,34 @@ function openStream(
   const view = command.view?.number ?? 0;
   const { address, modelDigest } = teacher;
   const { classNames } = plan.classes;
+  const { dustbinTemperature } = plan;
   const datasetDigest = dataset.digest;
-  return LogitsStream.open({ address, jobId, workerId, modelDigest, datasetDigest, classNames, view }, signal);
+  return LogitsStream.open(
+    { address, jobId, workerId, modelDigest, datasetDigest, classNames, dustbinTemperature, view },
+    signal,
+  );
+}
+
+/** What the teacher answered to each training image, where it has labelled them. */
+async function teacherAnswers(objects: ObjectStore, digest: string): Promise<TeacherAnswers | null> {
+  if (digest === '') return null;
+  const table = await loadLabels(objects, digest);
+  const { classes, logits } = table;
+  return (id) => {
+    const row = rowOf(table, id);
+    if (row >= 0) return indexOfMax(logits.subarray(row * classes, (row + 1) * classes));
+    throw new StillhouseError('DATA_LOSS', `the teacher's labels ${digest} lack the training image ${id}`);
+  };
+}
+
+function storeRequest(
+  { job, jobId, dataset, objects, command }: TrainStudentRequest,
+  plan: ModelPlan,
+  program: TrainableModel,
+  signal: AbortSignal,
+): StoreRequest {
+  const teacher = command.teachers[0]?.modelDigest ?? null;
+  return { program, plan, dataset, job, jobId, teacher, objects, signal };
 }
 
 interface TrainArguments {
@@ -132,11 +167,20 @@ interface TrainArguments {
   readonly averager: BusAverager;
   readonly stream: LogitsStream | undefined;
   readonly task: TaskContext;
+  /** Absent on members that store nothing. */
+  readonly keeper: StoreRequest | undefined;
+  readonly job: JobSpec;
 }
 
-async function train({ training, plan, own, averager, stream, task }: TrainArguments): Promise<TaskProgressFields> {
-  const meter = new ShareMeter(own);
+async function train(given: TrainArguments): Promise<TaskProgressFields> {
+  const { training, plan, own, averager, stream, task, keeper, job } = given;
+  const meter = new ShareMeter(own, { steps: plan.training.steps, stepsPerEpoch: epochSteps(plan.training) });
   const { firstLane, lanes } = own;
+  const { checkpointEpochs } = job.train;
+  const kept =
+    keeper === undefined || plan.arm === 'control'
+      ? {}
+      : checkpoints(keeper, checkpointEpochs, (digest, epoch) => task.progress(meter.stored(digest, epoch)));
   await runTraining({
     ...training,
     plan: plan.training,
@@ -146,21 +190,7 @@ async function train({ training, plan, own, averager, stream, task }: TrainArgum
     teacher: stream ?? null,
     signal: task.signal,
     onCommit: (commit) => task.progress(meter.commit(commit, averager.traffic)),
+    ...kept,
   });
   return meter.finish(await weightsDigest(training.program));
-}
-
-async function finish(
-  request: TrainStudentRequest,
-  plan: ModelPlan,
-  program: TrainableModel,
-  share: TaskProgressFields,
-  stores: boolean,
-  signal: AbortSignal,
-): Promise<TaskResult> {
-  if (!stores) return { last: share };
-  const { job, jobId, dataset, objects, command } = request;
-  const teacher = command.teachers[0]?.modelDigest ?? null;
-  const stored = await evaluateAndStore({ program, plan, dataset, job, jobId, teacher, objects, signal });
-  return { last: share, ...stored };
 }

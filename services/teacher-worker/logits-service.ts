@@ -1,20 +1,20 @@
 /**
- * The Teacher service: streams of logits, one batch of a lane at a time at a fixed shape, in the order in which they come
- * in. The compute thread is the queue's end; credits bound how much waits in front of it.
+ * The Teacher service: streams of logits, one batch of a lane at a time. What is stored is answered at once, what has to be
+ * computed in the order in which it comes in. The compute thread is the queue's end; credits bound how much waits in front
+ * of it.
  */
-import { monotonicMs } from '../../lib/base/clock.ts';
 import { bytesOf } from '../../lib/base/digest.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
-import { applyViews, VIEW_PROTOCOL } from '../../lib/data/views.ts';
-import type { Program } from '../../lib/distill/compute.ts';
+import { VIEW_PROTOCOL } from '../../lib/data/views.ts';
 import type { LabelBatch__Output } from '../../lib/wire/generated/stillhouse/v1/LabelBatch.ts';
 import type { LogitsReply } from '../../lib/wire/generated/stillhouse/v1/LogitsReply.ts';
 import type { LogitsRequest__Output } from '../../lib/wire/generated/stillhouse/v1/LogitsRequest.ts';
 import type { Open__Output } from '../../lib/wire/generated/stillhouse/v1/Open.ts';
 import type { TeacherJobStatus } from '../../lib/wire/generated/stillhouse/v1/TeacherJobStatus.ts';
 import type { Implementation } from '../../lib/wire/grpc.ts';
-import type { JobSpec } from '../../lib/wire/job-spec.ts';
+import { columnCount, type StudentColumns, selectColumns, studentColumns } from './student-columns.ts';
+import type { TeacherAnswers } from './teacher-answers.ts';
 
 /** Batches that one student may have outstanding. */
 const CREDITS = 64;
@@ -25,12 +25,12 @@ const JOBS_KEPT = 16;
 /** A teacher that is loaded for a job. */
 export interface ServedTeacher {
   readonly jobId: string;
-  readonly job: JobSpec;
+  /** Of the students' lanes: what a batch has at most. */
+  readonly microBatch: number;
   readonly modelDigest: string;
   readonly classNames: readonly string[];
   readonly dataset: Dataset;
-  /** Predicts at the shape of the job's micro-batches. */
-  readonly program: Program;
+  readonly answers: TeacherAnswers;
 }
 
 interface Counters {
@@ -46,8 +46,7 @@ interface Counters {
 interface OpenStream {
   readonly teacher: ServedTeacher;
   readonly counters: Counters;
-  /** For each class of the student, its place in the teacher's outputs. */
-  readonly gather: readonly number[];
+  readonly columns: StudentColumns;
 }
 
 export class LogitsService {
@@ -138,32 +137,25 @@ export class LogitsService {
       throw unmet('view_protocol', `views are computed by rule ${VIEW_PROTOCOL} here, not ${open.viewProtocol}`);
     }
     if (open.encoding !== 'LOGITS_ENCODING_FP32') throw unmet('encoding', `${open.encoding} is not known here`);
-    const gather = open.classNames.map((name) => teacher.classNames.indexOf(name));
-    const lacking = open.classNames.filter((_, index) => gather[index] === -1);
-    if (lacking.length > 0) throw unmet('class_names', `the teacher lacks the classes ${lacking.join(', ')}`);
-    return { teacher, counters, gather };
+    return { teacher, counters, columns: studentColumns(open, teacher.classNames) };
   }
 
   async #answer(stream: OpenStream, batch: LabelBatch__Output, write: (reply: LogitsReply) => void): Promise<void> {
-    const { teacher, counters, gather } = stream;
+    const { teacher, counters, columns } = stream;
     const { sampleIds, epoch, key } = batch;
     if (key === null) throw new StillhouseError('INVALID_ARGUMENT', 'the batch has no key', { field: 'batch.key' });
-    const { dataset, job, jobId, program } = teacher;
+    const { answers, classNames, jobId, microBatch } = teacher;
     if (this.#served.get(jobId) !== teacher)
       throw unmet('model_digest', `the teacher of job ${jobId} is served no more`);
-    const { microBatch } = job.train;
     if (sampleIds.length === 0 || sampleIds.length > microBatch) {
       const message = `the batch has ${sampleIds.length} samples, expected 1 to ${microBatch}: one lane micro-batch`;
       throw new StillhouseError('INVALID_ARGUMENT', message, { field: 'batch.sample_ids' });
     }
-    const startedMs = monotonicMs();
-    const images = dataset.readImages(sampleIds);
-    applyViews(images, sampleIds, dataset.image, { seed: job.seed, epoch, ...job.data.views });
-    const logits = await program.predict(images, sampleIds.length);
-    const values = bytesOf(gatherColumns(logits, teacher.classNames.length, gather));
-    counters.computeMs += monotonicMs() - startedMs;
+    const { logits, computeMs } = await answers.of(sampleIds, epoch);
+    const values = bytesOf(selectColumns(logits, classNames.length, columns));
+    counters.computeMs += computeMs;
     count(counters, `${key.view}/${key.step}/${key.lane}`, sampleIds.length, values.byteLength);
-    write({ logits: { key, values: Buffer.from(values), samples: sampleIds.length, classes: gather.length } });
+    write({ logits: { key, values: Buffer.from(values), samples: sampleIds.length, classes: columnCount(columns) } });
   }
 }
 
@@ -173,18 +165,6 @@ function count(counters: Counters, key: string, samples: number, bytes: number):
   if (counters.answered.has(key)) counters.samplesRepeated += samples;
   else counters.samplesServed += samples;
   counters.answered.add(key);
-}
-
-/** Row-major [rows, columns] → [rows, gather.length]. */
-export function gatherColumns(values: Float32Array, columns: number, gather: readonly number[]): Float32Array {
-  const rows = values.length / columns;
-  const gathered = new Float32Array(rows * gather.length);
-  for (let row = 0; row < rows; row++) {
-    for (const [index, column] of gather.entries()) {
-      gathered[row * gather.length + index] = values[row * columns + column] as number;
-    }
-  }
-  return gathered;
 }
 
 function unmet(field: string, message: string): StillhouseError {

@@ -1,4 +1,4 @@
-/** The teacher-worker: trains teachers and streams their logits to students. */
+/** The teacher-worker: trains teachers, labels images with them and streams their logits to students. */
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { announceReady, runProcess } from '../../lib/base/process.ts';
 import type { StartTask__Output } from '../../lib/wire/generated/stillhouse/v1/StartTask.ts';
@@ -6,6 +6,7 @@ import { RpcServer } from '../../lib/wire/grpc.ts';
 import { readServiceSettings } from '../../lib/wire/service-settings.ts';
 import { WorkerProcess } from '../../lib/wire/worker-process.ts';
 import { attend, type TaskContext, type TaskResult } from '../../lib/wire/worker-session.ts';
+import { labelImages } from './label-task.ts';
 import { LogitsService } from './logits-service.ts';
 import { serveTeacher } from './serve-task.ts';
 import { trainTeacher } from './train-task.ts';
@@ -13,10 +14,10 @@ import { trainTeacher } from './train-task.ts';
 await runProcess('teacher-worker', async (context) => {
   const { settings, logger, signal } = context;
   const coordinator = settings.required('STILLHOUSE_COORDINATOR', "the coordinator's host:port");
-  const { host, port, healthPort, advertised } = readServiceSettings(settings);
+  const { host, port, healthPort, reflection, advertised } = readServiceSettings(settings);
   const worker = await WorkerProcess.open(context, 'teacher');
   const logits = new LogitsService(worker.id);
-  const server = new RpcServer(logger).add('Teacher', logits.implementation());
+  const server = new RpcServer(logger, { reflection }).add('Teacher', logits.implementation());
   worker.address = advertised(await server.listen(host, port));
   const health = advertised(await server.listenHealth(host, healthPort));
   server.setServing(true);
@@ -32,11 +33,17 @@ await runProcess('teacher-worker', async (context) => {
       worker.doing(`trains teacher ${teacher} of ${jobId}`);
       return trainTeacher({ jobId, job, teacher, workerId: worker.id, dataset, compute, objects }, task);
     }
+    if (start.labelImages) {
+      const { teacher, modelDigest } = start.labelImages;
+      worker.doing(`labels the images of ${jobId} with teacher ${teacher}`);
+      return labelImages({ job, modelDigest, workerId: worker.id, dataset, compute, objects }, task);
+    }
     if (start.serveTeacher) {
-      const { teacher, modelDigest } = start.serveTeacher;
+      const { teacher, modelDigest, labelsDigest } = start.serveTeacher;
       worker.doing(`serves teacher ${teacher} of ${jobId}`);
       worker.modelDigests = [modelDigest];
-      return serveTeacher({ jobId, job, modelDigest, dataset, compute, objects, logits }, task);
+      const request = { jobId, job, teacher, modelDigest, labelsDigest };
+      return serveTeacher({ ...request, dataset, compute, objects, logits }, task);
     }
     throw new StillhouseError('UNIMPLEMENTED', `a teacher-worker does not know the task ${start.task}`);
   };

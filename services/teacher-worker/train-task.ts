@@ -2,12 +2,19 @@
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import type { Compute } from '../../lib/distill/compute.ts';
-import { runTraining } from '../../lib/distill/training-loop.ts';
+import { epochSteps, runTraining } from '../../lib/distill/training-loop.ts';
 import { localAverager } from '../../lib/gradient/local-averager.ts';
 import { planTeacher } from '../../lib/wire/job-plan.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { ShareMeter } from '../../lib/wire/share-meter.ts';
-import { evaluateAndStore, loadInit, noticeOf, openTraining, weightsDigest } from '../../lib/wire/trainer.ts';
+import {
+  checkpoints,
+  evaluateAndStore,
+  loadInit,
+  noticeOf,
+  openTraining,
+  weightsDigest,
+} from '../../lib/wire/trainer.ts';
 import type { TaskContext, TaskResult } from '../../lib/wire/worker-session.ts';
 
 export interface TrainTeacherRequest {
@@ -24,17 +31,20 @@ export async function trainTeacher(request: TrainTeacherRequest, task: TaskConte
   const { job, jobId, dataset, compute, objects } = request;
   const network = job.teachers.find(({ name }) => name === request.teacher);
   const plan = planTeacher(job, dataset, request.teacher, await loadInit(objects, network));
-  const { lanes } = plan.training;
+  const { lanes, steps } = plan.training;
   const training = await openTraining(compute, plan, dataset);
   const { program } = training;
   try {
     task.ready({
       parameters: plan.program.model.parameterCount,
-      stepsTotal: plan.totalSteps,
+      stepsTotal: steps,
       notice: noticeOf(program),
     });
     await task.begun;
-    const meter = new ShareMeter({ workerId: request.workerId, firstLane: 0, lanes });
+    const stepsPerEpoch = epochSteps(plan.training);
+    const meter = new ShareMeter({ workerId: request.workerId, firstLane: 0, lanes }, { steps, stepsPerEpoch });
+    const { signal } = task;
+    const store = { program, plan, dataset, job, jobId, teacher: null, objects, signal };
     await runTraining({
       ...training,
       plan: plan.training,
@@ -42,13 +52,14 @@ export async function trainTeacher(request: TrainTeacherRequest, task: TaskConte
       lanes,
       averager: lanes === 1 ? null : localAverager(lanes, program.vectorSize),
       teacher: null,
-      signal: task.signal,
+      signal,
       onCommit: (commit) => task.progress(meter.commit(commit, { bytesSent: 0, bytesReceived: 0 })),
+      ...checkpoints(store, network?.train.checkpointEpochs ?? 0, (digest, epoch) =>
+        task.progress(meter.stored(digest, epoch)),
+      ),
     });
     const share = meter.finish(await weightsDigest(program));
-    const { signal } = task;
-    const stored = await evaluateAndStore({ program, plan, dataset, job, jobId, teacher: null, objects, signal });
-    return { last: share, ...stored };
+    return { last: share, ...(await evaluateAndStore(store)) };
   } finally {
     await program.close();
   }

@@ -3,34 +3,32 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
-import { runCli } from '../helpers/cli.ts';
+import { type CliResult, runCli, runClis } from '../helpers/cli.ts';
 import { SMALL_CLASS_NAMES, writeSmallDataset } from '../helpers/small-dataset.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
 
-const COMMANDS = [
-  ['up'],
-  ['run'],
-  ['predict'],
-  ['doctor'],
-  ['job'],
-  ['job', 'submit'],
-  ['job', 'list'],
-  ['job', 'get'],
-  ['job', 'watch'],
-  ['job', 'cancel'],
-  ['weights'],
-  ['weights', 'inspect'],
-  ['weights', 'import'],
-  ['weights', 'export'],
-  ['architectures'],
-];
-
 test('every command has help with an example', async (t) => {
-  t.regex((await runCli(t, ['--help'])).out, /stillhouse run examples/);
-  for (const command of COMMANDS) {
-    const { code, out } = await runCli(t, [...command, '--help']);
-    t.is(code, 0, command.join(' '));
-    t.regex(out, /Examples?:\n {2}\$ stillhouse /, command.join(' '));
+  const seen: string[] = [];
+  let commands: string[][] = [[]];
+  while (commands.length > 0) {
+    const helps = await runClis(
+      t,
+      commands.map((command) => [...command, '--help']),
+    );
+    const below: string[][] = [];
+    for (const [index, command] of commands.entries()) {
+      const { code, out: help } = helps[index] as CliResult;
+      seen.push(command.join(' '));
+      t.is(code, 0, command.join(' '));
+      t.regex(help, /Examples?:\n {2}\$ stillhouse /, command.join(' '));
+      const list = /\nCommands:\n((?: .*\n)+)/.exec(help)?.[1] ?? '';
+      const names = [...list.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name as string);
+      below.push(...names.filter((name) => name !== 'help').map((name) => [...command, name]));
+    }
+    commands = below;
+  }
+  for (const known of ['up', 'run', 'doctor', 'job watch', 'models get', 'route list', 'cluster', 'weights export']) {
+    t.true(seen.includes(known), `${known} in ${seen}`);
   }
 });
 
@@ -53,11 +51,15 @@ test('wrong usage is exit code 2 with the reason', async (t) => {
 
 test('commands for a running cluster say when there is none', async (t) => {
   const STILLHOUSE_CACHE = await tempFolder(t);
-  for (const args of [
+  const commands = [
     ['job', 'list'],
+    ['models', 'list'],
+    ['models', 'get', 'x', '--out', 'x'],
+    ['route', 'get', 'x'],
+    ['cluster', '--json'],
     ['predict', 'cat.png', '--route', 'x'],
-  ]) {
-    const { code, err } = await runCli(t, args, { STILLHOUSE_CACHE });
+  ];
+  for (const { code, err } of await runClis(t, commands, { STILLHOUSE_CACHE })) {
     t.is(code, 1);
     t.regex(err, /no local cluster is running \(start one with `npx stillhouse up`/);
   }
@@ -116,6 +118,7 @@ test('run refuses before anything starts, with the path in the file', async (t) 
       err: /evaluate\.routeImages: expected at most 6, .*, got 7 \(from --set /,
     },
     { text: JOB, set: 'averaging.chunkKiB=1024', err: /averaging\.chunkKiB: expected a whole number from 1 to 1023/ },
+    { text: JOB, set: 'publish.rule=best', err: /publish\.rule: best is chosen on the calibrate split.*--set publish/ },
     { text: JOB, set: 'averaging.workers=3', students: '2', err: /averaging\.workers: the job wants 3/ },
     {
       text: JOB,

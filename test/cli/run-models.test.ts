@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
 import type { Job } from '../../cli/coordinator-client.ts';
@@ -11,8 +11,6 @@ import { testLogger } from '../helpers/logger.ts';
 import { startNatsServer } from '../helpers/nats-server.ts';
 import { smallManifest, smallTensors } from '../helpers/small-model.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
-
-const signal = new AbortController().signal;
 
 test('the teacher and the students of a job become folders, as they were stored', async (t) => {
   const server = await startNatsServer();
@@ -31,19 +29,20 @@ test('the teacher and the students of a job become folders, as they were stored'
     phase('PHASE_KIND_PUBLISH', 'trees', ''),
   ];
   const folder = path.join(await tempFolder(t), 'models');
-  await saveModels(server.url, { phases } as Job, folder, signal);
+  const sizes = await saveModels(objects, { phases } as Job, folder);
   t.deepEqual((await readdir(folder)).sort(), ['big', 'few']);
   for (const [name, digest] of Object.entries(digests)) {
     t.is((await readArtefactFolder(path.join(folder, name), digest)).manifest.name, `trees/${name}`);
+    t.is(sizes.get(digest), (await stat(path.join(folder, name, 'weights.safetensors'))).size);
   }
 
   // Another run of the same job: nothing of the earlier one stays.
-  await saveModels(server.url, { phases: [phase('PHASE_KIND_DISTIL', 'other', digests.few)] } as Job, folder, signal);
+  await saveModels(objects, { phases: [phase('PHASE_KIND_DISTIL', 'other', digests.few)] } as Job, folder);
   t.deepEqual(await readdir(folder), ['other']);
 
   // A run whose second model is gone: the earlier one stays whole, and nothing half-written is left beside it.
   const lost = [phase('PHASE_KIND_DISTIL', 'few', digests.few), phase('PHASE_KIND_DISTIL', 'gone', sha256('gone'))];
-  await t.throwsAsync(saveModels(server.url, { phases: lost } as Job, folder, signal), { code: 'NOT_FOUND' });
+  await t.throwsAsync(saveModels(objects, { phases: lost } as Job, folder), { code: 'NOT_FOUND' });
   t.deepEqual(await readdir(folder), ['other']);
   t.is((await readArtefactFolder(path.join(folder, 'other'), digests.few)).manifest.name, 'trees/few');
   t.deepEqual(await readdir(path.dirname(folder)), ['models']);

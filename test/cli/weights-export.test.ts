@@ -10,6 +10,7 @@ import { runCli } from '../helpers/cli.ts';
 import { artefactOf, ownLogits, randomImages, randomModel, relativeError } from '../helpers/random-model.ts';
 import { SMALL_CLASS_NAMES, writeSmallDataset } from '../helpers/small-dataset.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
+import { tfNode } from '../helpers/tfjs-node.ts';
 
 const SEED = 20_261_121;
 const SIZE = { height: 32, width: 32, channels: 3 };
@@ -52,12 +53,12 @@ test('a model goes out as ONNX, safetensors, SavedModel and TensorFlow.js', asyn
   t.deepEqual(JSON.parse(metadata['stillhouse.classNames'] as string), SMALL_CLASS_NAMES);
 
   const x = tf.tensor4d(images, [3, 32, 32, 3]);
-  const saved = await tf.node.loadSavedModel(inRoot('new/saved'));
-  const [info] = await tf.node.getMetaGraphsFromSavedModel(inRoot('new/saved'));
+  const saved = await tfNode.node.loadSavedModel(inRoot('new/saved'));
+  const [info] = await tfNode.node.getMetaGraphsFromSavedModel(inRoot('new/saved'));
   t.deepEqual(Object.keys(info?.signatureDefs.serving_default?.inputs ?? {}), ['image']);
   const answer = (saved.predict({ image: x }) as Record<string, Tensor>).logits as Tensor;
   t.true(relativeError(answer.dataSync(), expected) < TOLERANCE);
-  const browser = await tf.loadGraphModel(tf.io.fileSystem(inRoot('tfjs/model.json')));
+  const browser = await tf.loadGraphModel(tfNode.io.fileSystem(inRoot('tfjs/model.json')));
   const said = browser.predict(x) as Tensor;
   t.true(relativeError(said.dataSync(), expected) < TOLERANCE);
   tf.dispose([x, answer, said]);

@@ -82,7 +82,7 @@ for (const [signal, expected] of [
     });
     let out = '';
     cli.process.stdout?.on('data', (text: string) => (out += text));
-    await until(() => /train teacher big: step/.test(out) || cli.process.exitCode !== null);
+    await until(() => /train teacher big: .*step/.test(out) || cli.process.exitCode !== null);
     cli.process.kill(signal);
     const { code, err } = await cli.ended;
     t.is(code, expected, err);

@@ -7,7 +7,7 @@ import { smallManifest } from './small-model.ts';
 export const SIZE = { height: 4, width: 4 };
 const PIXELS = SIZE.height * SIZE.width;
 
-/** [red, green, blue] per class: logit = Σ weight · mean / 255. */
+/** [red, green, blue] per output: logit = Σ weight · mean / 255. */
 export type ColourWeights = readonly (readonly [number, number, number])[];
 
 export class LinearPredictor implements Predictor {
@@ -35,11 +35,12 @@ export class LinearPredictor implements Predictor {
 
 export function logitsOfColours(weights: ColourWeights, images: ArrayLike<number>, n: number): Float32Array {
   const logits = new Float32Array(n * weights.length);
+  const pixels = images.length / n / 3;
   for (let row = 0; row < n; row++) {
     const mean = [0, 1, 2].map((channel) => {
       let sum = 0;
-      for (let pixel = 0; pixel < PIXELS; pixel++) sum += images[(row * PIXELS + pixel) * 3 + channel] as number;
-      return sum / PIXELS / 255;
+      for (let pixel = 0; pixel < pixels; pixel++) sum += images[(row * pixels + pixel) * 3 + channel] as number;
+      return sum / pixels / 255;
     });
     weights.forEach((weight, output) => {
       logits[row * weights.length + output] = weight.reduce(
@@ -51,14 +52,19 @@ export function logitsOfColours(weights: ColourWeights, images: ArrayLike<number
   return logits;
 }
 
-export function manifestOf(name: string, classNames: readonly string[]): ModelManifest {
+export function manifestOf(
+  name: string,
+  classNames: readonly string[],
+  { dustbin = false, size = SIZE }: { readonly dustbin?: boolean; readonly size?: typeof SIZE } = {},
+): ModelManifest {
   return {
     ...smallManifest,
     name,
     classNames,
+    dustbin,
     classIds: classNames.map((_, index) => index),
     parentClassNames: classNames,
-    input: { ...SIZE, channels: 3 },
+    input: { ...size, channels: 3 },
     weights: { file: 'weights.safetensors', digest: sha256(name), parameters: 0 },
   };
 }

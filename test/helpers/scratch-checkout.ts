@@ -68,8 +68,8 @@ export class ScratchCheckout {
     symlinkSync(target, join(this.#tools, name));
   }
 
-  start(environment: Record<string, string> = {}): RunningSetup {
-    const child = spawn(process.execPath, [join(this.root, 'scripts', 'setup.mjs')], {
+  start(environment: Record<string, string> = {}, args: readonly string[] = []): RunningSetup {
+    const child = spawn(process.execPath, [join(this.root, 'scripts', 'setup.mjs'), ...args], {
       cwd: this.root,
       env: {
         HOME: this.home,
@@ -85,8 +85,8 @@ export class ScratchCheckout {
     return follow(child);
   }
 
-  run(environment: Record<string, string> = {}): Promise<Finished> {
-    return this.start(environment).finished;
+  run(environment: Record<string, string> = {}, args: readonly string[] = []): Promise<Finished> {
+    return this.start(environment, args).finished;
   }
 }
 

@@ -10,14 +10,17 @@ import { testLogger } from './logger.ts';
 export interface SmallModel {
   readonly digest: string;
   readonly classNames: readonly string[];
+  readonly dustbin: boolean;
+  /** Of its images; 4 x 4 when absent. */
+  readonly size?: { readonly height: number; readonly width: number };
   readonly weights: ColourWeights;
 }
 
-export function smallModel(
-  name: string,
-  classes: Readonly<Record<string, readonly [number, number, number]>>,
-): SmallModel {
-  return { digest: sha256(name), classNames: Object.keys(classes), weights: Object.values(classes) };
+type Colour = readonly [number, number, number];
+
+export function smallModel(name: string, classes: Readonly<Record<string, Colour>>, dustbin?: Colour): SmallModel {
+  const weights = [...Object.values(classes), ...(dustbin === undefined ? [] : [dustbin])];
+  return { digest: sha256(name), classNames: Object.keys(classes), dustbin: dustbin !== undefined, weights };
 }
 
 export interface RunningSpecialist extends Specialist {
@@ -39,7 +42,7 @@ export async function startSpecialist(
       const model = models.find((candidate) => candidate.digest === digest) as SmallModel;
       const predictor = new LinearPredictor(model.weights);
       predictors.set(digest, predictor);
-      return { manifest: manifestOf(id, model.classNames), predictor };
+      return { manifest: manifestOf(id, model.classNames, model), predictor };
     },
     retireAfterMs: 0,
     logger: testLogger(),

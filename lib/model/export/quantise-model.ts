@@ -6,7 +6,7 @@ import type { Dataset } from '../../data/dataset.ts';
 import type { SplitName } from '../../data/manifest.ts';
 import { selectSplits } from '../../data/splits.ts';
 import { OnnxSession } from '../../engine/onnx-runtime.ts';
-import type { DecodedArtefact } from '../artefact.ts';
+import { type DecodedArtefact, outputCount } from '../artefact.ts';
 import { type ImageBatch, observeRanges } from './calibration.ts';
 import { weightsOf } from './export-model.ts';
 import { foldBatchNorm } from './fold-batch-norm.ts';
@@ -138,13 +138,14 @@ async function answersOf(
 ): Promise<number[]> {
   const { height, width, channels } = manifest.input;
   const classes = manifest.classNames.length;
+  const outputs = outputCount(manifest);
   const session = await OnnxSession.open(model);
   const answers: number[] = [];
   try {
     for (const { pixels, count } of batches) {
       const logits = (await session.run(pixels, [count, height, width, channels])).get(LOGITS) as Float32Array;
       for (let row = 0; row < count; row++)
-        answers.push(indexOfMax(logits.subarray(row * classes, (row + 1) * classes)));
+        answers.push(indexOfMax(logits.subarray(row * outputs, row * outputs + classes)));
     }
   } finally {
     await session.close();

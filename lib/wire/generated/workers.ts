@@ -15,6 +15,7 @@ import type { GetRouteRequest as _stillhouse_v1_GetRouteRequest, GetRouteRequest
 import type { Hello as _stillhouse_v1_Hello, Hello__Output as _stillhouse_v1_Hello__Output } from './stillhouse/v1/Hello.ts';
 import type { Job as _stillhouse_v1_Job, Job__Output as _stillhouse_v1_Job__Output } from './stillhouse/v1/Job.ts';
 import type { JobEvent as _stillhouse_v1_JobEvent, JobEvent__Output as _stillhouse_v1_JobEvent__Output } from './stillhouse/v1/JobEvent.ts';
+import type { LabelImages as _stillhouse_v1_LabelImages, LabelImages__Output as _stillhouse_v1_LabelImages__Output } from './stillhouse/v1/LabelImages.ts';
 import type { ListJobsRequest as _stillhouse_v1_ListJobsRequest, ListJobsRequest__Output as _stillhouse_v1_ListJobsRequest__Output } from './stillhouse/v1/ListJobsRequest.ts';
 import type { ListJobsResponse as _stillhouse_v1_ListJobsResponse, ListJobsResponse__Output as _stillhouse_v1_ListJobsResponse__Output } from './stillhouse/v1/ListJobsResponse.ts';
 import type { ListModelsRequest as _stillhouse_v1_ListModelsRequest, ListModelsRequest__Output as _stillhouse_v1_ListModelsRequest__Output } from './stillhouse/v1/ListModelsRequest.ts';
@@ -28,6 +29,7 @@ import type { PutRouteRequest as _stillhouse_v1_PutRouteRequest, PutRouteRequest
 import type { RollbackRouteRequest as _stillhouse_v1_RollbackRouteRequest, RollbackRouteRequest__Output as _stillhouse_v1_RollbackRouteRequest__Output } from './stillhouse/v1/RollbackRouteRequest.ts';
 import type { Route as _stillhouse_v1_Route, Route__Output as _stillhouse_v1_Route__Output } from './stillhouse/v1/Route.ts';
 import type { RouteLeg as _stillhouse_v1_RouteLeg, RouteLeg__Output as _stillhouse_v1_RouteLeg__Output } from './stillhouse/v1/RouteLeg.ts';
+import type { RuleResult as _stillhouse_v1_RuleResult, RuleResult__Output as _stillhouse_v1_RuleResult__Output } from './stillhouse/v1/RuleResult.ts';
 import type { ServeModels as _stillhouse_v1_ServeModels, ServeModels__Output as _stillhouse_v1_ServeModels__Output } from './stillhouse/v1/ServeModels.ts';
 import type { ServeTeacher as _stillhouse_v1_ServeTeacher, ServeTeacher__Output as _stillhouse_v1_ServeTeacher__Output } from './stillhouse/v1/ServeTeacher.ts';
 import type { ServedModel as _stillhouse_v1_ServedModel, ServedModel__Output as _stillhouse_v1_ServedModel__Output } from './stillhouse/v1/ServedModel.ts';
@@ -62,6 +64,7 @@ export interface ProtoGrpcType {
       Coordinator: SubtypeConstructor<typeof grpc.Client, _stillhouse_v1_CoordinatorClient> & { service: _stillhouse_v1_CoordinatorDefinition }
       CoordinatorMessage: MessageTypeDefinition<_stillhouse_v1_CoordinatorMessage, _stillhouse_v1_CoordinatorMessage__Output>
       EvaluateRoute: MessageTypeDefinition<_stillhouse_v1_EvaluateRoute, _stillhouse_v1_EvaluateRoute__Output>
+      EvaluationSplit: EnumTypeDefinition
       GetClusterRequest: MessageTypeDefinition<_stillhouse_v1_GetClusterRequest, _stillhouse_v1_GetClusterRequest__Output>
       GetJobRequest: MessageTypeDefinition<_stillhouse_v1_GetJobRequest, _stillhouse_v1_GetJobRequest__Output>
       GetModelRequest: MessageTypeDefinition<_stillhouse_v1_GetModelRequest, _stillhouse_v1_GetModelRequest__Output>
@@ -70,6 +73,7 @@ export interface ProtoGrpcType {
       Job: MessageTypeDefinition<_stillhouse_v1_Job, _stillhouse_v1_Job__Output>
       JobEvent: MessageTypeDefinition<_stillhouse_v1_JobEvent, _stillhouse_v1_JobEvent__Output>
       JobState: EnumTypeDefinition
+      LabelImages: MessageTypeDefinition<_stillhouse_v1_LabelImages, _stillhouse_v1_LabelImages__Output>
       ListJobsRequest: MessageTypeDefinition<_stillhouse_v1_ListJobsRequest, _stillhouse_v1_ListJobsRequest__Output>
       ListJobsResponse: MessageTypeDefinition<_stillhouse_v1_ListJobsResponse, _stillhouse_v1_ListJobsResponse__Output>
       ListModelsRequest: MessageTypeDefinition<_stillhouse_v1_ListModelsRequest, _stillhouse_v1_ListModelsRequest__Output>
@@ -85,6 +89,7 @@ export interface ProtoGrpcType {
       RollbackRouteRequest: MessageTypeDefinition<_stillhouse_v1_RollbackRouteRequest, _stillhouse_v1_RollbackRouteRequest__Output>
       Route: MessageTypeDefinition<_stillhouse_v1_Route, _stillhouse_v1_Route__Output>
       RouteLeg: MessageTypeDefinition<_stillhouse_v1_RouteLeg, _stillhouse_v1_RouteLeg__Output>
+      RuleResult: MessageTypeDefinition<_stillhouse_v1_RuleResult, _stillhouse_v1_RuleResult__Output>
       ServeModels: MessageTypeDefinition<_stillhouse_v1_ServeModels, _stillhouse_v1_ServeModels__Output>
       ServeTeacher: MessageTypeDefinition<_stillhouse_v1_ServeTeacher, _stillhouse_v1_ServeTeacher__Output>
       ServedModel: MessageTypeDefinition<_stillhouse_v1_ServedModel, _stillhouse_v1_ServedModel__Output>

@@ -1,11 +1,11 @@
 /** A backend behind both forms of the protocol, with health checks, as one thing that starts and stops. */
 import type { Logger } from '../../base/log.ts';
-import { RpcServer } from '../grpc.ts';
+import { RpcServer, type RpcServerOptions } from '../grpc.ts';
 import { addInference } from './grpc-front.ts';
 import { serveRest } from './rest-front.ts';
 import type { InferenceBackend } from './types.ts';
 
-export interface InferencePorts {
+export interface InferencePorts extends RpcServerOptions {
   readonly host: string;
   /** Each: 0 takes a free one. */
   readonly port: number;
@@ -31,7 +31,7 @@ export async function serveInference(
   ports: InferencePorts,
   logger: Logger,
 ): Promise<InferenceServer> {
-  const server = new RpcServer(logger);
+  const server = new RpcServer(logger, ports);
   addInference(server, backend);
   try {
     const port = await server.listen(ports.host, ports.port);

@@ -51,3 +51,8 @@ test('a label outside the subset is never remapped silently', (t) => {
   const error = t.throws(() => [0, 1].map(labelWithin(Uint8Array.of(0, 1), [0])), { instanceOf: StillhouseError });
   t.is(error?.code, 'INTERNAL');
 });
+
+test('with a dustbin, samples of other classes have the label behind the last', (t) => {
+  const labelOf = labelWithin([0, 1, 2, 3, 2], [2, 0], true);
+  t.deepEqual([0, 1, 2, 3, 4].map(labelOf), [1, 2, 0, 2, 0]);
+});

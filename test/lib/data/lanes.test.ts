@@ -7,6 +7,7 @@ import {
   laneBatch,
   laneRange,
   microBatchSizes,
+  stepSamples,
   stepsPerEpoch,
 } from '../../../lib/data/lanes.ts';
 import { between, forCases } from '../../helpers/property.ts';
@@ -138,3 +139,16 @@ test('a whole epoch over 50,000 samples is dealt out', (t) => {
   }
   t.true(seen.every((count) => count === 1));
 });
+
+test('the samples of a step are those of its lanes together', (t) =>
+  forCases(t, 100, (random) => {
+    const samples = between(random, 1, 90);
+    const lanes = between(random, 1, 7);
+    const microBatch = between(random, 1, 9);
+    const order = Uint32Array.from({ length: samples }, (_, index) => index);
+    for (let step = 0; step < stepsPerEpoch(samples, lanes, microBatch); step++) {
+      const batches = Array.from({ length: lanes }, (_, lane) => laneBatch(order, lanes, lane, microBatch, step));
+      const together = batches.reduce((sum, { length }) => sum + length, 0);
+      t.is(stepSamples(samples, lanes, microBatch, step), together);
+    }
+  }));

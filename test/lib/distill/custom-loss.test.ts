@@ -4,7 +4,8 @@ import { sha256 } from '../../../lib/base/digest.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
 import { loadCustomLoss } from '../../../lib/distill/custom-loss.ts';
 import { checkCustomLosses } from '../../../lib/distill/custom-loss-check.ts';
-import { type LossTerm, lossNumbers, lossPerSample } from '../../../lib/distill/loss.ts';
+import { lossPerSample } from '../../../lib/distill/loss.ts';
+import { type LossTerm, lossNumbers } from '../../../lib/distill/loss-spec.ts';
 import { withRandomKey } from '../../../lib/engine/random.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 

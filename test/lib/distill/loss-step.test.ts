@@ -4,7 +4,7 @@ import { sha256 } from '../../../lib/base/digest.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
 import { createRandom } from '../../../lib/base/random.ts';
 import { Compute } from '../../../lib/distill/compute.ts';
-import type { Loss, LossTerm } from '../../../lib/distill/loss.ts';
+import type { Loss, LossTerm } from '../../../lib/distill/loss-spec.ts';
 import { StepProgram } from '../../../lib/distill/step-program.ts';
 import type { MicroBatch, ProgramSpec, TrainingSpec } from '../../../lib/distill/step-spec.ts';
 import { configureEngine } from '../../../lib/engine/environment.ts';

@@ -2,16 +2,15 @@
 import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { createRandom } from '../../../lib/base/random.ts';
+import { type CustomLossFunction, lossPerSample } from '../../../lib/distill/loss.ts';
 import {
   CONTROL_TERMS,
-  type CustomLossFunction,
   type Loss,
   type LossTerm,
   lossNumberCount,
   lossNumbers,
-  lossPerSample,
   needsTeacher,
-} from '../../../lib/distill/loss.ts';
+} from '../../../lib/distill/loss-spec.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 
 interface Batch {
@@ -254,4 +253,41 @@ test('only terms that look at the teacher need one', (t) => {
   t.false(needsTeacher([{ ...custom, needsTeacher: false }]));
   const error = t.throws(() => evaluate(single({ type: 'kl' }, 1), randomBatch(SEED), undefined, false));
   t.regex(error?.message ?? '', /needs teacher logits/);
+});
+
+test('a sample without a label counts by the terms that look at the teacher alone, and by nothing else', (t) => {
+  const [batch] = golden.batches as [Golden];
+  const terms: LossTerm[] = [
+    { type: 'cross-entropy', weight: 0.4, smoothing: 0.1 },
+    { type: 'kl', weight: 0.6 },
+  ];
+  const without = batch.labels.map((label, index) => (index % 2 === 0 ? label : -1));
+  const hasLabel = without.map((label) => (label < 0 ? 0 : 1));
+  const outcome = (own: readonly LossTerm[], labels: readonly number[], mask: readonly number[] | null) =>
+    tf.tidy(() => {
+      const numbers = tf.tensor1d(lossNumbers({ terms: own, temperature: 2 }, 0, 1));
+      const labelTensor = tf.tensor1d([...labels], 'int32');
+      const inputs = {
+        oneHot: tf.cast(tf.oneHot(labelTensor, batch.classes), 'float32'),
+        labels: labelTensor,
+        hasLabel: mask === null ? null : tf.tensor1d([...mask]),
+        teacherLogits: tf.tensor2d([...batch.teacher], [batch.batch, batch.classes]),
+      };
+      const logits = tf.tensor2d([...batch.student], [batch.batch, batch.classes]);
+      const values = lossPerSample(own, numbers, { logits, ...inputs });
+      const gradient = tf.grad((z: tf.Tensor) => tf.sum(lossPerSample(own, numbers, { logits: z, ...inputs })))(logits);
+      return { values: [...values.dataSync()], gradient: [...gradient.dataSync()] };
+    });
+  const masked = outcome(terms, without, hasLabel);
+  const labelled = outcome(terms, batch.labels, null);
+  const soft = outcome(terms.slice(1), batch.labels, null);
+  for (let row = 0; row < batch.batch; row++) {
+    const expected = hasLabel[row] === 1 ? labelled : soft;
+    const own = (values: readonly number[]) => values.slice(row * batch.classes, (row + 1) * batch.classes);
+    t.true(Math.abs((masked.values[row] as number) - (expected.values[row] as number)) < 1e-6);
+    const gaps = own(masked.gradient).map((value, index) =>
+      Math.abs(value - (own(expected.gradient)[index] as number)),
+    );
+    t.true(Math.max(...gaps) < 1e-6);
+  }
 });

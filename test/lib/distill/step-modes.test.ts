@@ -1,8 +1,10 @@
 import test from 'ava';
 import { createRandom, type Random } from '../../../lib/base/random.ts';
-import type { CustomLossFunction, LossTerm } from '../../../lib/distill/loss.ts';
+import { indexOfMax } from '../../../lib/base/vectors.ts';
+import type { CustomLossFunction } from '../../../lib/distill/loss.ts';
+import type { LossTerm } from '../../../lib/distill/loss-spec.ts';
 import { StepProgram } from '../../../lib/distill/step-program.ts';
-import type { MicroBatch, ProgramSpec, TrainingSpec } from '../../../lib/distill/step-spec.ts';
+import { type MicroBatch, NO_LABEL, type ProgramSpec, type TrainingSpec } from '../../../lib/distill/step-spec.ts';
 import { type Tensor, tf } from '../../../lib/engine/tf.ts';
 import { describeModel, initialParameters, initialStatistics, type ModelSpec } from '../../../lib/model/parameters.ts';
 import { architectureNamed, withDropout } from '../../../lib/model/zoo.ts';
@@ -348,3 +350,25 @@ test('a lone step is bit for bit its parts: sums, their mean, the update', (t) =
     parts.close();
   }
 });
+
+test('samples without labels: the compiled step is the eager one, and right is then what the teacher answers', (t) => {
+  const batch = randomBatch(resnet, createRandom(SEED));
+  const program = open(resnet, { unlabelled: true });
+  t.deepEqual(program.mode, { kind: 'compiled' });
+  const alone = open(resnet, { unlabelled: true, loss: { terms: [{ type: 'kl', weight: 0.7 }], temperature: 3 } });
+  const unlabelled = batch.labels.map(() => NO_LABEL);
+  const softOnly = alone.sums({ ...batch, labels: unlabelled });
+  t.true(distance(program.sums({ ...batch, labels: unlabelled }), softOnly) < 1e-5);
+  const teacherIsRight = alone.sums({
+    ...batch,
+    labels: argmaxOf(batch.teacherLogits as Float32Array, resnet.classes),
+  });
+  t.is(teacherIsRight.at(-1), softOnly.at(-1));
+  for (const each of [program, alone]) each.close();
+});
+
+function argmaxOf(values: Float32Array, classes: number): Int32Array {
+  return Int32Array.from({ length: values.length / classes }, (_, row) =>
+    indexOfMax(values.subarray(row * classes, (row + 1) * classes)),
+  );
+}

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { createRandom, type Random } from '../../../lib/base/random.ts';
-import type { LossTerm } from '../../../lib/distill/loss.ts';
+import type { LossTerm } from '../../../lib/distill/loss-spec.ts';
 import type { Optimizer } from '../../../lib/distill/optimizer-spec.ts';
 import { StepProgram } from '../../../lib/distill/step-program.ts';
 import type { MicroBatch, TrainingSpec } from '../../../lib/distill/step-spec.ts';

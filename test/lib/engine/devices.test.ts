@@ -13,18 +13,21 @@ test('a process that is told nothing takes all its processors, a GPU where there
     interOpThreads: 1,
     device: 'auto',
     gpuMemory: 'grow',
+    engine: 'auto',
   });
   const environment = {
     STILLHOUSE_THREADS: '1',
     STILLHOUSE_INTER_OP_THREADS: '2',
     STILLHOUSE_DEVICE: 'gpu:3',
     STILLHOUSE_GPU_MEMORY: 'all',
+    STILLHOUSE_ENGINE: 'native',
   };
   t.deepEqual(engineSettings(new Settings(environment)), {
     intraOpThreads: 1,
     interOpThreads: 2,
     device: 'gpu:3',
     gpuMemory: 'all',
+    engine: 'native',
   });
 });
 
@@ -34,6 +37,7 @@ test('a wrong setting is refused by its name', (t) => {
     STILLHOUSE_INTER_OP_THREADS: ['0', 'all'],
     STILLHOUSE_DEVICE: ['GPU', 'gpu:', 'gpu:-1', 'gpu:x', 'tpu', 'cpu:0', 'gpu:1234'],
     STILLHOUSE_GPU_MEMORY: ['half', '4GiB'],
+    STILLHOUSE_ENGINE: ['tensorflow', 'wasm', 'Plain'],
   };
   for (const [name, values] of Object.entries(cases)) {
     for (const value of values) {

@@ -47,7 +47,7 @@ test('all defaults are filled in', (t) => {
     weightDecay: 0,
     schedule: { type: 'constant', warmupSteps: 0 },
   } as const;
-  const common = { optimizer, precision: 'float32', compile: 'auto' } as const;
+  const common = { checkpointEpochs: 1, optimizer, precision: 'float32', compile: 'auto' } as const;
   t.deepEqual(spec.teachers[0]?.train, { lanes: 1, microBatch: 64, epochs: 5, ...common });
   t.deepEqual(spec.train, { lanes: 4, microBatch: 16, epochs: 10, ...common });
   t.is(spec.teachers[0]?.fineTune, 'all');
@@ -58,7 +58,7 @@ test('all defaults are filled in', (t) => {
     ['cross-entropy', 'kl'],
   );
   t.deepEqual(spec.averaging, { workers: 2, chunkKiB: 256, stallTimeoutMs: 2000 });
-  t.deepEqual(spec.evaluate, { control: true });
+  t.deepEqual(spec.evaluate, { control: true, controlRoute: false, floors: { rules: {} } });
   t.deepEqual(spec.publish, { route: 'small', rule: 'max-softmax' });
   t.deepEqual(spec.limits, { workerWaitSeconds: 120, quick: {} });
 });
@@ -144,7 +144,12 @@ const REFUSED: readonly (readonly [what: string, text: string, field: string, me
     'train.optimizer.schedule.everySteps',
     /missing/,
   ],
-  ['an unknown rule', `${MINIMAL}publish: {rule: vote}`, 'publish.rule', /"max-softmax", got "vote"/],
+  [
+    'an unknown rule',
+    `${MINIMAL}publish: {rule: vote}`,
+    'publish.rule',
+    /one of max-softmax, max-logit, dustbin, best, got "vote"/,
+  ],
   ['a list for a block', `${MINIMAL}publish: [a]`, 'publish', /a block of route, rule/],
 ];
 

@@ -2,7 +2,7 @@
 import test from 'ava';
 import { sha256 } from '../../../lib/base/digest.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
-import { needsTeacher } from '../../../lib/distill/loss.ts';
+import { needsTeacher } from '../../../lib/distill/loss-spec.ts';
 import { jobSpecFromJson, jobSpecToJson, parseJobFile } from '../../../lib/wire/job-file.ts';
 import {
   distillationLoss,

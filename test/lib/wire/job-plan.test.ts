@@ -44,13 +44,13 @@ test(`what a job says of its training reaches the program (seed ${SEED})`, async
   t.deepEqual(teacher.images, images, 'the images themselves stay as they are');
 
   for (const control of [false, true]) {
-    const student = planStudent(job, dataset, 'few', control, init).program;
+    const student = planStudent(job, dataset, 'few', control, { init, answers: null }).program;
     t.like(student.training, { precision: 'bfloat16', compile: 'required', fineTune: 'head' });
     t.like(student.training?.optimizer, { type: 'sgd', clipNorm: 2.5 });
     t.deepEqual(student.model.input, { height: 48, width: 48, channels: 3 });
   }
 
-  const plain = planStudent(job, dataset, 'plain', false, null).program;
+  const plain = planStudent(job, dataset, 'plain', false, { init: null, answers: null }).program;
   t.like(plain.training, { precision: 'bfloat16', compile: 'required', fineTune: 'all' });
   t.deepEqual(plain.model.input, images);
 });
@@ -62,7 +62,7 @@ test('what a job leaves out: float32, compiled where possible, no limit on gradi
   t.teardown(() => dataset.close());
   const job = parseJobFile(`{apiVersion: stillhouse/v1, kind: Job, name: demo, data: {dataset: trees},
     teachers: [{name: big, arch: resnet-8}], students: [{name: few, arch: simple-cnn}]}`);
-  const { training } = planStudent(job, dataset, 'few', false, null).program;
+  const { training } = planStudent(job, dataset, 'few', false, { init: null, answers: null }).program;
   t.like(training, { precision: 'float32', compile: 'auto', fineTune: 'all' });
   t.is(training?.optimizer.clipNorm, undefined);
 });

@@ -8,7 +8,12 @@ const SEED = 20_261_121;
 const images = { height: 32, width: 32, channels: 3 };
 const CLASS_NAMES = ['ash', 'beech', 'elm', 'oak'];
 const network = { arch: 'resnet-8' };
-const place = (classNames: readonly string[]): StartingPlace => ({ classNames, images, seed: SEED + 1 });
+const place = (classNames: readonly string[]): StartingPlace => ({
+  classNames,
+  dustbin: false,
+  images,
+  seed: SEED + 1,
+});
 
 const source = randomModel(architectureNamed('resnet-8'), images, CLASS_NAMES.length, SEED);
 const init = decoded(artefactOf(source, CLASS_NAMES));

@@ -30,7 +30,7 @@ const JOB = `
 apiVersion: stillhouse/v1
 kind: Job
 name: demo
-data: { dataset: small }
+data: { dataset: small, views: { flip: true } }
 teachers: [{ name: big, arch: simple-cnn }]
 students: [{ name: left, arch: simple-cnn, classes: [ash, beech] }, { name: right, arch: simple-cnn, classes: [cedar, elm] }]
 `;
@@ -265,6 +265,62 @@ test('a job from submission to an evaluated route, on the wire', async (t) => {
   t.deepEqual(next.fatal, []);
 });
 
+test('labels, a route of the control arm, the best rule and floors, on the wire', async (t) => {
+  const setup = await setUp(t);
+  const { client } = setup;
+  const spec = JOB.replace('views:', 'labelled: 20, calibrate: 8, views:').replaceAll(
+    /(classes: \[[^\]]*\])/g,
+    '$1, dustbin: true',
+  );
+  const { teacher, students } = await fullCluster(setup);
+  const more = 'evaluate: { controlRoute: true, floors: { teacher: 0.8 } }\npublish: { rule: best }';
+  const { id } = await submit(setup, spec + more);
+  const last = (await watch(setup, id)).at(-1) as Job__Output;
+  t.is(last.message, 'test accuracy below evaluate.floors: teacher big 75.0 % < 80.0 %');
+  t.is(last.state, 'JOB_STATE_FAILED');
+  t.deepEqual([...new Set(last.phases.map(({ state }) => state))], ['PHASE_STATE_DONE']);
+  const phaseOf = (kind: string, subject: string) =>
+    last.phases.find((phase) => phase.kind === `PHASE_KIND_${kind}` && phase.subject === subject);
+  t.is(teacher.tasks[1]?.task, 'labelImages');
+  const modelDigest = phaseOf('TRAIN_TEACHER', 'big')?.modelDigest as string;
+  const labelsDigest = sha256(id, modelDigest);
+  t.like(teacher.tasks[1]?.labelImages, { teacher: 'big', modelDigest });
+  t.is(teacher.tasks[2]?.serveTeacher?.labelsDigest, labelsDigest);
+  const trainings = students[0]?.tasks.filter(({ task }) => task === 'trainStudent') ?? [];
+  t.deepEqual(
+    trainings.map(({ trainStudent }) => trainStudent?.labelsDigest),
+    Array(4).fill(labelsDigest),
+  );
+  t.like(phaseOf('DISTIL', 'left'), { epoch: 2, epochs: 2, epochLoss: 1.5, predictImagesPerSecond: 250 });
+  t.like(phaseOf('DISTIL', 'left'), { checkpointDigest: sha256(id), checkpointEpoch: 1 });
+
+  const rules = ['max-softmax', 'max-logit', 'dustbin'];
+  const evaluations = students[0]?.tasks.flatMap(({ evaluateRoute }) => evaluateRoute ?? []) ?? [];
+  t.deepEqual(
+    evaluations.map(({ route, split, rules: tried }) => [route, split, tried]),
+    ['demo-control', 'demo'].flatMap((route) => [
+      [route, 'EVALUATION_SPLIT_CALIBRATE', rules],
+      [route, 'EVALUATION_SPLIT_TEST', ['dustbin', 'max-softmax', 'max-logit']],
+    ]),
+  );
+  t.like(phaseOf('EVALUATE_ROUTE', 'demo-control'), { rule: 'dustbin', accuracy: 5 / 6 });
+  t.is(phaseOf('CHOOSE_RULE', 'demo')?.rules.length, 3);
+  const { models } = await unary(client, 'ListModels', {}, LIMITS);
+  t.deepEqual(
+    models.map(({ name }) => name),
+    ['demo/left', 'demo/left-control', 'demo/right', 'demo/right-control'],
+  );
+  const { routes } = await unary(client, 'ListRoutes', {}, LIMITS);
+  t.deepEqual(
+    routes.map(({ name, rule, legs }) => [name, rule, legs.map(({ dustbin }) => dustbin)]),
+    [
+      ['demo', 'dustbin', [true, true]],
+      ['demo-control', 'dustbin', [true, true]],
+    ],
+  );
+  t.is(routes[1]?.legs[0]?.modelDigest, models[1]?.digest);
+});
+
 test('job files are refused before anything starts, naming the field', async (t) => {
   const setup = await setUp(t);
   const cases: [string, string, string, RegExp][] = [
@@ -287,6 +343,7 @@ test('job files are refused before anything starts, naming the field', async (t)
       'students[0].arch',
       /^students\[0\]\.arch: wide: .*64/,
     ],
+    [`${JOB}publish: { rule: best }`, 'INVALID_ARGUMENT', 'publish.rule', /calibrate split, which has no images/],
     [`${JOB}averaging: { chunkKiB: 1024 }`, 'INVALID_ARGUMENT', 'averaging.chunkKiB', /from 1 to 1023, got 1024/],
     ['{', 'INVALID_ARGUMENT', '', /./],
   ];

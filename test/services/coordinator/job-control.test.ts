@@ -75,7 +75,7 @@ async function untilPublication() {
       workerId,
     );
     say(workerId, {
-      done: { taskId, last, modelDigest: '', manifestJson: '', correct: 0, evaluatedImages: 0, ...result },
+      done: { taskId, last, modelDigest: '', manifestJson: '', labelsDigest: '', rules: [], ...result },
     });
   };
   let publishing: (signal: AbortSignal) => void = () => {};

@@ -1,200 +1,18 @@
 import test from 'ava';
 import { sha256 } from '../../../lib/base/digest.ts';
-import { parseJobFile } from '../../../lib/wire/job-file.ts';
-import type {
-  ClusterView,
-  ClusterWorker,
-  JobEffect,
-  JobEvent,
-  TaskResult,
-} from '../../../services/coordinator/job-events.ts';
-import { queuedJob, step } from '../../../services/coordinator/job-machine.ts';
-import { plannedPhases } from '../../../services/coordinator/job-plan.ts';
-import type { JobRecord, PhaseName, ShareRecord } from '../../../services/coordinator/job-record.ts';
-import type { MachineState } from '../../../services/coordinator/job-turn.ts';
-
-const CLASS_NAMES = ['a', 'b', 'c', 'd'];
-
-function spec(changes = '') {
-  return parseJobFile(`
-apiVersion: stillhouse/v1
-kind: Job
-name: demo
-data: { dataset: small }
-teachers: [{ name: big, arch: simple-cnn }]
-students: [{ name: left, arch: simple-cnn, classes: [a, b] }, { name: right, arch: simple-cnn, classes: [c, d] }]
-limits: { workerWaitSeconds: 60, deadlineMinutes: 30 }
-${changes}`);
-}
-
-function worker(id: string, role: ClusterWorker['role'], fingerprint = 'same'): ClusterWorker {
-  return { id, role, address: role === 'student' ? '' : `${id}:1`, fingerprint };
-}
-
-const FULL: ClusterView = {
-  workers: [
-    worker('specialist-1', 'specialist'),
-    worker('student-1', 'student'),
-    worker('student-2', 'student'),
-    worker('teacher-1', 'teacher'),
-  ],
-  routers: [{ id: 'router-1', address: 'router-1:1', routes: {} }],
-};
-
-const without = (id: string): ClusterView => ({ ...FULL, workers: FULL.workers.filter((one) => one.id !== id) });
-
-function manifestOf(name: string): string {
-  const digest = sha256('x');
-  return JSON.stringify({
-    formatVersion: 1,
-    name: `demo/${name}`,
-    architecture: { name: 'simple-cnn' },
-    classNames: name === 'left' ? ['a', 'b'] : ['c', 'd'],
-    classIds: name === 'left' ? [0, 1] : [2, 3],
-    parentClassNames: CLASS_NAMES,
-    input: { height: 32, width: 32, channels: 3 },
-    preprocessing: { scale: '0..1', mean: [0, 0, 0], std: [1, 1, 1] },
-    calibration: null,
-    lineage: { job: 'demo-1', jobSpecDigest: digest, dataset: digest, teacher: digest, arm: 'distil' },
-    weights: { file: 'weights.safetensors', digest, parameters: 5 },
-  });
-}
-
-type Started = Extract<JobEffect, { kind: 'start-task' }>;
-
-/** Drives a job as the shell would; tasks are answered by what the test asks for. */
-class Harness {
-  state: MachineState;
-  nowMs = 0;
-  effects: JobEffect[] = [];
-  readonly open = new Map<string, Started>();
-
-  constructor(changes = '') {
-    const jobSpec = spec(changes);
-    const job: JobRecord = {
-      id: 'demo-1',
-      name: 'demo',
-      sequence: 1,
-      state: 'QUEUED',
-      message: '',
-      phases: plannedPhases(jobSpec),
-      specJson: '',
-      datasetDigest: sha256('x'),
-      createdAt: '',
-      endedAt: '',
-      revision: 1,
-      idempotencyKey: '',
-      submittedDigest: '',
-    };
-    this.state = queuedJob(jobSpec, job);
-  }
-
-  get job(): JobRecord {
-    return this.state.job;
-  }
-
-  send(event: JobEvent): JobEffect[] {
-    const result = step(this.state, event, { nowMs: this.nowMs, nowIso: 'now' });
-    if (result.state.job !== this.state.job && result.state.job.revision !== this.state.job.revision + 1) {
-      throw new Error('a change without a new revision');
-    }
-    this.state = result.state;
-    this.effects = [...result.effects];
-    for (const effect of this.effects) {
-      if (effect.kind === 'start-task') this.open.set(effect.workerId, effect);
-      if (effect.kind === 'cancel-task') this.open.delete(effect.workerId);
-    }
-    return this.effects;
-  }
-
-  begin(cluster = FULL): void {
-    this.send({ kind: 'cluster', cluster });
-    this.send({ kind: 'start' });
-  }
-
-  /** All tasks of the kinds of the current phase that are open. */
-  tasks(kind: Started['command']['kind']): Started[] {
-    return [...this.open.values()].filter(({ command }) => command.kind === kind);
-  }
-
-  ready(kind: Started['command']['kind'], stepsTotal = 10): void {
-    for (const { workerId, taskId } of this.tasks(kind)) {
-      this.send({ kind: 'ready', notice: '', workerId, taskId, parameters: 5, stepsTotal });
-    }
-  }
-
-  done(kind: Started['command']['kind'], change: (workerId: string, result: TaskResult) => TaskResult = (_, r) => r) {
-    for (const [at, task] of this.tasks(kind).entries()) {
-      const { workerId, taskId } = task;
-      this.open.delete(workerId);
-      this.send({ kind: 'done', workerId, taskId, result: change(workerId, resultOf(task, at === 0)) });
-    }
-  }
-
-  /** Runs until the phase with this index has its tasks started (or, for PUBLISH, its effect out). */
-  runTo(phaseIndex: number): void {
-    for (let at = 0; at < phaseIndex; at++) this.finishPhase();
-  }
-
-  finishPhase(): void {
-    const phase = this.job.phases.find(({ state }) => state === 'RUNNING');
-    const kinds: Record<PhaseName, Started['command']['kind'] | undefined> = {
-      TRAIN_TEACHER: 'train-teacher',
-      DISTIL: 'train-student',
-      CONTROL: 'train-student',
-      PUBLISH: undefined,
-      EVALUATE_ROUTE: 'evaluate-route',
-    };
-    const kind = phase && kinds[phase.kind];
-    if (phase?.kind === 'DISTIL') this.ready('serve-teacher', 0);
-    this.nowMs += 1_000;
-    if (kind === undefined) {
-      this.send({ kind: 'published', routeRevision: 7 });
-      this.send({ kind: 'cluster', cluster: withRoute(7) });
-      return;
-    }
-    this.ready(kind);
-    this.nowMs += 2_000;
-    this.done(kind);
-  }
-}
-
-function withRoute(revision: number): ClusterView {
-  return { ...FULL, routers: [{ id: 'router-1', address: 'router-1:1', routes: { demo: revision } }] };
-}
-
-function shareOf(workerId: string, firstLane: number, lanes: number): ShareRecord {
-  return {
-    workerId,
-    firstLane,
-    lanes,
-    stepsCommitted: 10,
-    samplesCommitted: 100,
-    gradientBytesSent: 1,
-    gradientBytesReceived: 1,
-    teacherSamples: 100,
-    weightsDigest: 'w',
-    teacherWaitMs: 0,
-    averagingWaitMs: 0,
-    pid: 1,
-  };
-}
-
-function resultOf({ workerId, command }: Started, stores: boolean): TaskResult {
-  if (command.kind === 'evaluate-route') {
-    return { last: undefined, modelDigest: '', manifestJson: '', correct: 3, evaluatedImages: 4 };
-  }
-  const member = command.kind === 'train-student' && command.view.members.find((one) => one.workerId === workerId);
-  const share = member ? shareOf(workerId, member.firstLane, member.lanes) : shareOf(workerId, 0, 1);
-  const name = command.kind === 'train-student' ? command.student : 'teacher';
-  return {
-    last: { step: 10, firstLoss: 2, loss: 1, share },
-    modelDigest: stores ? sha256(name) : '',
-    manifestJson: stores ? manifestOf(name) : '',
-    correct: stores ? 1 : 0,
-    evaluatedImages: stores ? 2 : 0,
-  };
-}
+import type { ShareRecord } from '../../../services/coordinator/job-record.ts';
+import {
+  CLASS_NAMES,
+  FULL,
+  Harness,
+  progressOf,
+  resultOf,
+  type Started,
+  shareOf,
+  without,
+  withRoute,
+  worker,
+} from './job-harness.ts';
 
 test('the happy path: phases in order, tasks as they should be, everything told', (t) => {
   const h = new Harness();
@@ -237,7 +55,7 @@ test('the happy path: phases in order, tasks as they should be, everything told'
   };
   const teachers = [{ workerId: 'teacher-1', address: 'teacher-1:1', modelDigest: sha256('teacher') }];
   for (const { command } of students)
-    t.deepEqual(command, { kind: 'train-student', student: 'left', control: false, view, teachers });
+    t.deepEqual(command, { kind: 'train-student', student: 'left', control: false, view, teachers, labelsDigest: '' });
 
   const [first, second] = students as [Started, Started];
   h.send({ kind: 'ready', notice: '', workerId: first.workerId, taskId: first.taskId, parameters: 5, stepsTotal: 10 });
@@ -258,7 +76,7 @@ test('the happy path: phases in order, tasks as they should be, everything told'
     kind: 'progress',
     workerId: 'student-2',
     taskId: second.taskId,
-    progress: { step: 5, firstLoss: 2, loss: 1.5, share },
+    progress: progressOf(5, 1.5, share),
   });
   t.like(h.job.phases[1], { state: 'RUNNING', step: 5, stepsTotal: 10, loss: 1.5, imagesPerSecond: 20 });
   t.deepEqual(
@@ -284,8 +102,8 @@ test('the happy path: phases in order, tasks as they should be, everything told'
       rule: 'max-softmax',
       classNames: CLASS_NAMES,
       legs: [
-        { specialist: 'left', modelDigest: sha256('left'), classIds: [0, 1] },
-        { specialist: 'right', modelDigest: sha256('right'), classIds: [2, 3] },
+        { specialist: 'left', modelDigest: sha256('left'), classIds: [0, 1], dustbin: false },
+        { specialist: 'right', modelDigest: sha256('right'), classIds: [2, 3], dustbin: false },
       ],
     },
   });
@@ -295,10 +113,11 @@ test('the happy path: phases in order, tasks as they should be, everything told'
   h.send({ kind: 'cluster', cluster: withRoute(7) });
   t.is(h.job.phases[5]?.state, 'DONE');
   const evaluation = h.tasks('evaluate-route')[0]?.command;
-  t.deepEqual(evaluation, { kind: 'evaluate-route', route: 'demo', routerAddress: 'router-1:1' });
+  const how = { rules: ['max-softmax'], split: 'test' };
+  t.deepEqual(evaluation as object, { kind: 'evaluate-route', route: 'demo', routerAddress: 'router-1:1', ...how });
   h.finishPhase();
   t.like(h.job, { state: 'SUCCEEDED', message: '', endedAt: 'now' });
-  t.like(h.job.phases[6], { state: 'DONE', accuracy: 0.75, evaluatedImages: 4 });
+  t.like(h.job.phases[6], { state: 'DONE', accuracy: 0.75, evaluatedImages: 4, rule: 'max-softmax' });
 });
 
 test('without enough workers it says what is missing, and gives up after the limit', (t) => {
@@ -382,13 +201,13 @@ test('what a worker says about the task of another one is ignored', (t) => {
   h.ready('train-student');
   const before = h.job;
   const share = shareOf('student-2', 2, 2);
-  const progress = { step: 5, firstLoss: 2, loss: 1, share };
+  const progress = progressOf(5, 1, share);
   h.send({ kind: 'progress', ...asSecond, progress });
   t.is(warnings(), 1);
   h.send({ kind: 'progress', workerId: first.workerId, taskId: first.taskId, progress });
   t.is(warnings(), 1, 'its own task, and the share of another worker');
   h.send({ kind: 'failed', ...asSecond, code: 'INTERNAL', message: 'x', field: '' });
-  h.send({ kind: 'done', ...asSecond, result: resultOf(first, true) });
+  h.send({ kind: 'done', ...asSecond, result: resultOf(first, true, h.state.spec) });
   t.is(warnings(), 1);
   t.is(h.job, before);
   h.send({ kind: 'ready', notice: '', workerId: 'student-9', taskId: 'old', parameters: 5, stepsTotal: 10 });

@@ -13,6 +13,7 @@ function route(name: string, legs: number): RouteRecord {
       specialist: `s${at}`,
       modelDigest: sha256(`${name}${at}`),
       classIds: [0],
+      dustbin: false,
     })),
   };
 }

@@ -106,7 +106,8 @@ export const workAsAsked: Script = async (start, context, workerId) => {
   if (start.evaluateRoute) {
     context.ready({ parameters: 0, stepsTotal: 0 });
     await context.begun;
-    return { correct: 5, evaluatedImages: 6 };
+    const rules = start.evaluateRoute.rules.map((rule) => ({ rule, correct: 5, evaluatedImages: 6 }));
+    return { correct: 5, evaluatedImages: 6, rules };
   }
   context.ready({ parameters: 100, stepsTotal: start.serveTeacher ? 0 : STEPS });
   if (start.serveTeacher) {
@@ -114,6 +115,7 @@ export const workAsAsked: Script = async (start, context, workerId) => {
     return {};
   }
   await context.begun;
+  if (start.labelImages) return { labelsDigest: sha256(start.jobId, start.labelImages.modelDigest) };
   return trained(start, spec, context, workerId);
 };
 
@@ -143,11 +145,19 @@ function trained(start: StartTask__Output, spec: JobSpec, context: TaskContext, 
     pid: 1,
   };
   context.progress({ step: 1, firstLoss: 2, loss: 2, share: { ...share, stepsCommitted: 1 } });
-  const last = { step: STEPS, firstLoss: 2, loss: 1, share };
+  const checkpoint = { checkpointDigest: sha256(jobId), checkpointEpoch: 1 };
+  const last = { step: STEPS, firstLoss: 2, loss: 1, epoch: 2, epochs: 2, epochLoss: 1.5, ...checkpoint, share };
   const isFirst = trainStudent === null || trainStudent === undefined || members[0]?.workerId === workerId;
   if (!isFirst) return { last };
   const manifestJson = manifestOf(start, spec);
-  return { last, manifestJson, modelDigest: sha256(manifestJson), correct: 3, evaluatedImages: 4 };
+  return {
+    last,
+    manifestJson,
+    modelDigest: sha256(manifestJson),
+    correct: 3,
+    evaluatedImages: 4,
+    predictImagesPerSecond: 250,
+  };
 }
 
 function manifestOf({ trainStudent, jobId, datasetDigest }: StartTask__Output, spec: JobSpec): string {
@@ -160,6 +170,7 @@ function manifestOf({ trainStudent, jobId, datasetDigest }: StartTask__Output, s
     name: `${spec.name}/${name}`,
     architecture: { name: 'simple-cnn' },
     classNames,
+    ...(student?.dustbin === true ? { dustbin: true } : {}),
     classIds: classNames.map((one) => (SMALL_CLASS_NAMES as readonly string[]).indexOf(one)),
     parentClassNames: SMALL_CLASS_NAMES,
     input: { height: 32, width: 32, channels: 3 },
@@ -169,7 +180,7 @@ function manifestOf({ trainStudent, jobId, datasetDigest }: StartTask__Output, s
       job: jobId,
       jobSpecDigest: digest,
       dataset: datasetDigest,
-      teacher: trainStudent ? digest : null,
+      teacher: trainStudent && !trainStudent.control ? digest : null,
       arm: trainStudent ? (trainStudent.control ? 'control' : 'distil') : 'teacher',
     },
     weights: { file: 'weights.safetensors', digest, parameters: 100 },

@@ -1,9 +1,9 @@
 import test from 'ava';
 import { sha256 } from '../../../lib/base/digest.ts';
-import { encodeRecord, type Heartbeat, type RouteRecord } from '../../../lib/wire/records.ts';
+import { encodeJson, encodeRecord, type Heartbeat, type RouteRecord } from '../../../lib/wire/records.ts';
 import { Presence } from '../../../services/router/presence.ts';
 import { chooseReplica } from '../../../services/router/replica-choice.ts';
-import { parseRoute } from '../../../services/router/route-record.ts';
+import { parseRoute, rulesOf } from '../../../services/router/route-record.ts';
 import {
   EMPTY_TABLE,
   findRoute,
@@ -20,6 +20,7 @@ function route(name: string, ...models: string[]): RouteRecord {
     specialist: `s${index}`,
     modelDigest: digest(model),
     classIds: [index],
+    dustbin: false,
   }));
   return { name, rule: 'max-softmax', classNames: models, legs };
 }
@@ -127,6 +128,35 @@ test('a record that contradicts itself is refused', (t) => {
   t.throws(() => parseRoute(encodeRecord(stray), 'here'), { message: /here: specialist "s1" has a class beyond/ });
   const twins = { ...good, legs: good.legs.map((leg) => ({ ...leg, specialist: 's' })) };
   t.throws(() => parseRoute(encodeRecord(twins), 'here'), { message: /two legs have the same specialist/ });
+});
+
+test('the rule dustbin wants a dustbin in every leg, and every class once', (t) => {
+  const plain = route('r', 'x', 'y');
+  const [first, second] = plain.legs as [RouteRecord['legs'][number], RouteRecord['legs'][number]];
+  const withLegs = (...legs: RouteRecord['legs']): RouteRecord => ({ ...plain, rule: 'dustbin', legs });
+  const good = withLegs({ ...first, dustbin: true }, { ...second, dustbin: true });
+  t.deepEqual(parseRoute(encodeRecord(good), 'here'), good);
+  t.deepEqual(rulesOf(good), ['max-softmax', 'max-logit', 'dustbin']);
+  const cases: [RouteRecord, RegExp][] = [
+    [withLegs({ ...first, dustbin: true }, second), /^here: rule dustbin: specialist "s1" has no dustbin$/],
+    [
+      withLegs({ ...first, dustbin: true }, { ...second, dustbin: true, classIds: [1, 0] }),
+      /^here: rule dustbin: class "x" is answered twice$/,
+    ],
+    [withLegs({ ...first, dustbin: true, classIds: [1, 1] }), /^here: rule dustbin: class "y" is answered twice$/],
+  ];
+  for (const [record, message] of cases) {
+    t.throws(() => parseRoute(encodeRecord(record), 'here'), { message, code: 'DATA_LOSS' });
+    t.deepEqual(rulesOf(record), ['max-softmax', 'max-logit']);
+    const byLogit: RouteRecord = { ...record, rule: 'max-logit' };
+    t.deepEqual(parseRoute(encodeRecord(byLogit), 'here'), byLogit);
+  }
+});
+
+test('a record from before there were dustbins has none', (t) => {
+  const good = route('r', 'x');
+  const legs = good.legs.map(({ dustbin: _, ...leg }) => leg);
+  t.deepEqual(parseRoute(encodeJson({ ...good, legs }), 'here'), good);
 });
 
 function heartbeat(id: string, address = `${id}:1`): Heartbeat {

@@ -5,9 +5,9 @@ import { createRandom } from '../../../lib/base/random.ts';
 import { OipClient, outputOf } from '../../../lib/wire/oip/client.ts';
 import { textValues } from '../../../lib/wire/oip/raw-tensor.ts';
 import { serveInference } from '../../../lib/wire/oip/server.ts';
-import type { OipTensor } from '../../../lib/wire/oip/types.ts';
+import type { OipTensor, Parameters } from '../../../lib/wire/oip/types.ts';
 import type { RouteRecord } from '../../../lib/wire/records.ts';
-import { combineMaxSoftmax } from '../../../services/router/combine.ts';
+import { combine } from '../../../services/router/combine.ts';
 import { Legs } from '../../../services/router/legs.ts';
 import type { Specialist } from '../../../services/router/route-table.ts';
 import { Router } from '../../../services/router/router.ts';
@@ -24,19 +24,27 @@ const ROUTE: RouteRecord = {
   rule: 'max-softmax',
   classNames: CLASSES,
   legs: [
-    { specialist: 'warm', modelDigest: WARM.digest, classIds: [0, 1, 2] },
-    { specialist: 'cold', modelDigest: COLD.digest, classIds: [3, 4] },
+    { specialist: 'warm', modelDigest: WARM.digest, classIds: [0, 1, 2], dustbin: false },
+    { specialist: 'cold', modelDigest: COLD.digest, classIds: [3, 4], dustbin: false },
   ],
 };
+
+interface InferParts {
+  readonly modelName?: string;
+  readonly outputs?: string[];
+  readonly parameters?: Parameters;
+  readonly signal?: AbortSignal;
+}
 
 async function startRouter(
   t: import('ava').ExecutionContext,
   specialists: readonly Specialist[],
   legTimeoutMs = 10_000,
+  record = ROUTE,
 ) {
   const legs = new Legs();
   const router = new Router({ legs, legTimeoutMs });
-  router.apply({ kind: 'route-put', record: ROUTE, revision: 4 });
+  router.apply({ kind: 'route-put', record, revision: 4 });
   router.apply({ kind: 'specialists', specialists });
   const ports = { host: '127.0.0.1', port: 0, httpPort: 0, healthPort: 0 };
   const server = await serveInference(router, ports, testLogger());
@@ -46,9 +54,10 @@ async function startRouter(
     await server.stop(1_000);
     legs.close();
   });
-  const infer = (input: OipTensor, parts: { modelName?: string; outputs?: string[]; signal?: AbortSignal } = {}) => {
-    const { signal, modelName = 'colours', outputs = [] } = parts;
-    return client.infer({ modelName, inputs: [input], outputs }, { ...LIMITS, ...(signal && { signal }) });
+  const infer = (input: OipTensor, parts: InferParts = {}) => {
+    const { signal, modelName = 'colours', outputs = [], parameters = {} } = parts;
+    const call = { modelName, parameters, inputs: [input], outputs };
+    return client.infer(call, { ...LIMITS, ...(signal && { signal }) });
   };
   return { router, client, infer, base: `http://127.0.0.1:${server.httpPort}` };
 }
@@ -90,10 +99,11 @@ test('each row is answered by the most certain specialist, over gRPC', async (t)
   ]);
   const rows = pixels.length / 48;
   const response = await infer(image(pixels));
-  const expected = combineMaxSoftmax(
+  const expected = combine(
+    'max-softmax',
     [
-      { classIds: [0, 1, 2], logits: logitsOfColours(WARM.weights, pixels, rows) },
-      { classIds: [3, 4], logits: logitsOfColours(COLD.weights, pixels, rows) },
+      { classIds: [0, 1, 2], dustbin: false, logits: logitsOfColours(WARM.weights, pixels, rows) },
+      { classIds: [3, 4], dustbin: false, logits: logitsOfColours(COLD.weights, pixels, rows) },
     ],
     rows,
   );
@@ -139,6 +149,85 @@ test('the same over REST, with only the outputs that were asked for', async (t) 
     { name: 'image_bytes', datatype: 'BYTES', shape: [-1] },
   ]);
   t.deepEqual([metadata.versions, metadata.platform], [['4'], 'stillhouse_route']);
+});
+
+/** As WARM and COLD, with dustbins that look out for the others' colours. */
+const WARM_OR_NOT = smallModel('warm or not', { red: [9, 0, 0], orange: [6, 4, 0], brown: [3, 2, 1] }, [0, 5, 9]);
+const COLD_OR_NOT = smallModel('cold or not', { blue: [0, 0, 9], green: [0, 9, 0] }, [9, 4, 0]);
+const WITH_DUSTBINS: RouteRecord = {
+  ...ROUTE,
+  rule: 'dustbin',
+  legs: [
+    { specialist: 'warm', modelDigest: WARM_OR_NOT.digest, classIds: [0, 1, 2], dustbin: true },
+    { specialist: 'cold', modelDigest: COLD_OR_NOT.digest, classIds: [3, 4], dustbin: true },
+  ],
+};
+
+test('a request may ask for another rule than the route’s, over gRPC and REST, and is told which was used', async (t) => {
+  const both = await startSpecialist(t, 'a', [WARM_OR_NOT, COLD_OR_NOT]);
+  const { infer, base } = await startRouter(t, [both], 10_000, WITH_DUSTBINS);
+  const random = createRandom(7);
+  const rows = 30;
+  const pixels = randomImages(rows, (bound) => random.nextInt(bound));
+  pixels.set([...plain(255, 0, 0), ...plain(0, 140, 70), ...plain(200, 200, 200)]);
+  const legs = [
+    { classIds: [0, 1, 2], dustbin: true, logits: logitsOfColours(WARM_OR_NOT.weights, pixels, rows) },
+    { classIds: [3, 4], dustbin: true, logits: logitsOfColours(COLD_OR_NOT.weights, pixels, rows) },
+  ];
+  const told = new Set<string>();
+  for (const rule of [undefined, 'max-softmax', 'max-logit', 'dustbin'] as const) {
+    const parameters: Parameters = rule === undefined ? {} : { rule };
+    const response = await infer(image(pixels), { parameters });
+    const expected = combine(rule ?? 'dustbin', legs, rows);
+    t.is(response.parameters.rule, rule ?? 'dustbin');
+    t.deepEqual(outputOf(response, 'class').values, BigInt64Array.from(expected.classes, BigInt), rule);
+    t.deepEqual(outputOf(response, 'probability').values, expected.probabilities, rule);
+    told.add(expected.probabilities.join());
+    const body = JSON.stringify({
+      parameters,
+      inputs: [{ name: 'image', datatype: 'UINT8', shape: [rows, 4, 4, 3], data: [...pixels] }],
+      outputs: [{ name: 'class' }],
+    });
+    const rest = await fetch(`${base}/v2/models/colours/infer`, { method: 'POST', body });
+    const json = (await rest.json()) as { parameters: object; outputs: { data: number[] }[] };
+    t.like(json.parameters, { rule: rule ?? 'dustbin' });
+    t.deepEqual(json.outputs[0]?.data, [...expected.classes], rule);
+  }
+  t.is(told.size, 3, 'the rules differ on these images');
+});
+
+test('a rule that is none, or that the legs do not allow, is refused before anybody is asked', async (t) => {
+  const warm = await startSpecialist(t, 'a', [WARM]);
+  const cold = await startSpecialist(t, 'b', [COLD]);
+  const { infer, base } = await startRouter(t, [warm, cold]);
+  const allowed = /expected one of those that route "colours" allows: max-softmax, max-logit$/;
+  for (const rule of ['dustbin', 'most-softmax', '', 3, true]) {
+    const error = await failure(infer(image(plain(1, 2, 3)), { parameters: { rule } }));
+    t.like(error, { code: 'INVALID_ARGUMENT', field: 'rule' });
+    t.regex(error.message, allowed);
+    t.true(error.message.includes(`rule is "${rule}"`), error.message);
+  }
+  const inputs = [{ name: 'image', datatype: 'UINT8', shape: [1, 4, 4, 3], data: [...plain(0, 0, 255)] }];
+  const body = JSON.stringify({ inputs, parameters: { rule: 'dustbin' } });
+  const rest = await fetch(`${base}/v2/models/colours/infer`, { method: 'POST', body });
+  t.is(rest.status, 400);
+  t.regex(((await rest.json()) as { error: string }).error, /"dustbin", expected one of .* max-softmax, max-logit/);
+  t.is(predictorOf(warm, WARM).calls + predictorOf(cold, COLD).calls, 0);
+});
+
+test('a dustbin that is missing, or that the route does not know of, is the specialist’s error', async (t) => {
+  const warm = await startSpecialist(t, 'a', [WARM_OR_NOT]);
+  const cold = await startSpecialist(t, 'b', [COLD]);
+  const [first, second] = WITH_DUSTBINS.legs as [RouteRecord['legs'][number], RouteRecord['legs'][number]];
+  const record = { ...WITH_DUSTBINS, legs: [first, { ...second, modelDigest: COLD.digest }] };
+  const { router, infer } = await startRouter(t, [warm, cold], 10_000, record);
+  const missing = await failure(infer(image(plain(1, 2, 3))));
+  t.is(missing.code, 'INTERNAL');
+  t.regex(missing.message, /specialist "cold" failed at .*: it answered logits FP32 \[1,2\], expected FP32 \[1,3\]/);
+  const unaware: RouteRecord = { ...ROUTE, legs: [{ ...first, dustbin: false }, ROUTE.legs[1] as typeof first] };
+  router.apply({ kind: 'route-put', record: unaware, revision: 5 });
+  const extra = await failure(infer(image(plain(1, 2, 3))));
+  t.regex(extra.message, /specialist "warm" failed at .*: it answered logits FP32 \[1,4\], expected FP32 \[1,3\]/);
 });
 
 test('a route without all its specialists is known but not ready', async (t) => {
@@ -254,7 +343,7 @@ test('a new revision is taken over under load without a failed request', async (
     while (!isDone) seen.add((await infer(image(plain(0, 0, 255)))).modelVersion);
   };
   const callers = [load(), load(), load()];
-  const leg = { specialist: 'cold', modelDigest: reversed.digest, classIds: [3, 4] };
+  const leg = { specialist: 'cold', modelDigest: reversed.digest, classIds: [3, 4], dustbin: false };
   router.apply({ kind: 'route-put', record: { ...ROUTE, legs: [ROUTE.legs[0] as typeof leg, leg] }, revision: 5 });
   while (!seen.has('4')) await sleep(1);
   t.deepEqual(router.routes(), { colours: 4 });

@@ -22,8 +22,8 @@ const ROUTE: RouteRecord = {
   rule: 'max-softmax',
   classNames: ['red', 'orange', 'blue', 'green'],
   legs: [
-    { specialist: 'warm', modelDigest: WARM.digest, classIds: [0, 1] },
-    { specialist: 'cold', modelDigest: COLD.digest, classIds: [2, 3] },
+    { specialist: 'warm', modelDigest: WARM.digest, classIds: [0, 1], dustbin: false },
+    { specialist: 'cold', modelDigest: COLD.digest, classIds: [2, 3], dustbin: false },
   ],
 };
 const BLUE: OipTensor = {

@@ -11,7 +11,7 @@ import { configureEngine } from '../../../lib/engine/environment.ts';
 import { localAverager } from '../../../lib/gradient/local-averager.ts';
 import type { Bus } from '../../../lib/wire/bus.ts';
 import { parseJobFile } from '../../../lib/wire/job-file.ts';
-import { planStudent } from '../../../lib/wire/job-plan.ts';
+import { planStudent, type StudentFacts } from '../../../lib/wire/job-plan.ts';
 import { MemoryBroker } from '../../../lib/wire/memory-bus.ts';
 import type { TaskContext, TaskProgressFields, TaskReadyFields } from '../../../lib/wire/task-runner.ts';
 import { evaluateAndStore, loadInit, openTraining, weightsDigest } from '../../../lib/wire/trainer.ts';
@@ -21,6 +21,9 @@ import { writeSmallDataset } from '../../helpers/small-dataset.ts';
 import { tempFolder } from '../../helpers/temp-folder.ts';
 
 const LANES = 3;
+
+/** No model to start from, and nobody has labelled anything. */
+const ALONE: StudentFacts = { init: null, answers: null };
 
 const JOB = parseJobFile(`
 apiVersion: stillhouse/v1
@@ -85,7 +88,13 @@ function request(parts: { dataset: Dataset; compute: Compute }, bus: Bus, worker
     ...block,
   }));
   const objects = createMemoryStore();
-  const command = { student: 'student', control: true, view: { number: view, members }, teachers: [] };
+  const command = {
+    student: 'student',
+    control: true,
+    view: { number: view, members },
+    teachers: [],
+    labelsDigest: '',
+  };
   const workerId = `student-${self}`;
   return { jobId: 'job-1', job: JOB, leaderEpoch: 1, command, workerId, ...parts, bus, objects, logger: silent };
 }
@@ -106,7 +115,7 @@ test.serial('one, two and three workers end with the same bits, batch norm and t
     t.is(new Set(shares.map((share) => share?.stepsCommitted)).size, 1);
     digests.push(shares[0]?.weightsDigest as string);
     const samples = shares.reduce((sum, share) => sum + (share?.samplesCommitted ?? 0), 0);
-    t.is(samples, 2 * planStudent(JOB, parts.dataset, 'student', true, null).training.ids.length);
+    t.is(samples, 2 * planStudent(JOB, parts.dataset, 'student', true, ALONE).training.ids.length);
     // The first member alone evaluates and stores; what it stored is what was trained.
     t.deepEqual(
       results.map(({ modelDigest }) => modelDigest !== undefined),
@@ -114,7 +123,7 @@ test.serial('one, two and three workers end with the same bits, batch norm and t
     );
     const stored = await loadModel((requests[0] as (typeof requests)[0]).objects, results[0]?.modelDigest as string);
     t.is(stored.manifest.lineage.arm, 'control');
-    t.is(results[0]?.evaluatedImages, planStudent(JOB, parts.dataset, 'student', true, null).testIds.length);
+    t.is(results[0]?.evaluatedImages, planStudent(JOB, parts.dataset, 'student', true, ALONE).testIds.length);
   }
   t.is(new Set(digests).size, 1);
 });
@@ -136,7 +145,7 @@ test.serial('a task that is cancelled while a peer is missing ends at once, and 
 /** Runs the loop directly, with what it waits for under the test's control. */
 async function loop(t: ExecutionContext, change: { teacher?: LogitsSource; averager?: 'stuck'; dataset?: Dataset }) {
   const parts = await setUp(t);
-  const plan = planStudent(JOB, parts.dataset, 'student', change.teacher === undefined, null);
+  const plan = planStudent(JOB, parts.dataset, 'student', change.teacher === undefined, ALONE);
   const dataset = change.dataset ?? parts.dataset;
   const training = await openTraining(parts.compute, plan, dataset);
   const { program } = training;
@@ -204,7 +213,7 @@ test.serial('the same job twice gives the same weights, another seed others', as
   await Promise.all([first.running, second.running]);
   t.is(await weightsDigest(first.program), await weightsDigest(second.program));
   const startOf = async (job: typeof JOB) => {
-    const plan = planStudent(job, first.parts.dataset, 'student', true, null);
+    const plan = planStudent(job, first.parts.dataset, 'student', true, ALONE);
     return weightsDigest((await openTraining(first.parts.compute, plan, first.parts.dataset)).program);
   };
   t.is(await startOf(JOB), await startOf(JOB));
@@ -215,7 +224,7 @@ test.serial('a student that starts from a stored model starts with its weights a
   const trained = await loop(t, {});
   await trained.running;
   const { dataset, compute } = trained.parts;
-  const plan = planStudent(JOB, dataset, 'student', true, null);
+  const plan = planStudent(JOB, dataset, 'student', true, ALONE);
   const objects = createMemoryStore();
   const signal = new AbortController().signal;
   const parts = { program: trained.program, plan, dataset, job: JOB, jobId: 'job-1', teacher: null, objects, signal };
@@ -224,7 +233,7 @@ test.serial('a student that starts from a stored model starts with its weights a
   const network = { ...student, init: digest } as NonNullable<typeof student>;
   const job = { ...JOB, students: [network] };
   const init = await loadInit(objects, network);
-  const warm = await openTraining(compute, planStudent(job, dataset, 'student', true, init), dataset);
+  const warm = await openTraining(compute, planStudent(job, dataset, 'student', true, { ...ALONE, init }), dataset);
   t.is(await weightsDigest(warm.program), await weightsDigest(trained.program));
 });
 
@@ -252,4 +261,43 @@ test.serial('a loss that cannot be compiled trains eagerly, and says so', async 
   t.is(last?.step, ready[0]?.stepsTotal);
   const required = { ...JOB, distill, train: { ...JOB.train, compile: 'required' as const } };
   await t.throwsAsync(run(required), { message: /mine\.ts.*reads a tensor's value/ });
+});
+
+test.serial('between epochs the first member stores a checkpoint, of the distilled student alone', async (t) => {
+  const parts = await setUp(t);
+  const asked = request(parts, new MemoryBroker().connect(), 1, 0, 1);
+  const trainer = new StudentTrainer();
+  t.teardown(() => trainer.close());
+  const run = async (control: boolean) => {
+    const seen: TaskProgressFields[] = [];
+    const job = { ...JOB, distill: { ...JOB.distill, loss: [{ type: 'cross-entropy', weight: 1 } as const] } };
+    const task = { ...context(), progress: (fields: TaskProgressFields) => seen.push(fields) };
+    const { last } = await trainer.run({ ...asked, job, command: { ...asked.command, control } }, task);
+    return { seen, last };
+  };
+  const { seen, last } = await run(false);
+  t.deepEqual([...new Set(seen.map(({ epoch }) => epoch))], [1, 2]);
+  t.true(seen.every(({ epochs }) => epochs === 2));
+  const stored = seen.filter(({ checkpointDigest }) => checkpointDigest !== '');
+  t.is(stored[0]?.epoch, 1);
+  t.true(
+    stored.every(({ checkpointEpoch }) => checkpointEpoch === 1),
+    'after the last epoch there is the model itself',
+  );
+  const { manifest } = await loadModel(asked.objects, stored[0]?.checkpointDigest ?? '');
+  t.deepEqual(manifest.metrics, { epoch: 1 });
+  // Of the whole epoch: the mean over its steps, each counted by its samples.
+  const first = seen.filter(({ epoch }) => epoch === 1);
+  const { samples, ofLosses } = first.reduce<{ samples: number; ofLosses: number }>(
+    (sum, { loss, share, checkpointDigest }) => {
+      if (checkpointDigest !== '') return sum;
+      const { samplesCommitted = 0 } = share ?? {};
+      return { samples: samplesCommitted, ofLosses: sum.ofLosses + (samplesCommitted - sum.samples) * Number(loss) };
+    },
+    { samples: 0, ofLosses: 0 },
+  );
+  t.true(Math.abs(Number(first.at(-1)?.epochLoss) - ofLosses / samples) < 1e-9);
+  const accuracy = Number(last?.epochAccuracy);
+  t.true(accuracy >= 0 && accuracy <= 1);
+  t.true((await run(true)).seen.every(({ checkpointDigest }) => checkpointDigest === ''));
 });

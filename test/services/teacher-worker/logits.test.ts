@@ -8,24 +8,14 @@ import { configureEngine } from '../../../lib/engine/environment.ts';
 import { describeModel, initialParameters } from '../../../lib/model/parameters.ts';
 import { architectureNamed } from '../../../lib/model/zoo.ts';
 import { RpcServer } from '../../../lib/wire/grpc.ts';
-import { parseJobFile } from '../../../lib/wire/job-file.ts';
 import { LogitsStream, type LogitsStreamOptions } from '../../../services/student-worker/logits-stream.ts';
 import { LogitsService } from '../../../services/teacher-worker/logits-service.ts';
+import { TeacherAnswers } from '../../../services/teacher-worker/teacher-answers.ts';
 import { silent } from '../../helpers/logger.ts';
 import { SMALL_CLASS_NAMES, writeSmallDataset } from '../../helpers/small-dataset.ts';
 import { tempFolder } from '../../helpers/temp-folder.ts';
 
 const DIGEST = `sha256:${'7'.repeat(64)}`;
-
-const JOB = parseJobFile(`
-apiVersion: stillhouse/v1
-kind: Job
-name: trees
-seed: 5
-data: { dataset: trees, views: { flip: true, shift: 2 } }
-teachers: [{ name: teacher, arch: simple-cnn }]
-students: [{ name: student, arch: simple-cnn }]
-`);
 
 const never = new AbortController().signal;
 
@@ -47,7 +37,15 @@ async function serveTeacher(t: ExecutionContext) {
   await program.write('parameters', initialParameters(model, 1));
   const logits = new LogitsService('teacher-1');
   const classNames = dataset.classNames;
-  logits.serve({ jobId: 'job-1', job: JOB, modelDigest: DIGEST, classNames, dataset, program });
+  const answers = new TeacherAnswers({
+    dataset,
+    seed: 5,
+    views: { flip: true, shift: 2 },
+    classes: classNames.length,
+    labels: null,
+    predict: (images, count) => program.predict(images, count),
+  });
+  logits.serve({ jobId: 'job-1', microBatch: 16, modelDigest: DIGEST, classNames, dataset, answers });
   const server = new RpcServer(silent).add('Teacher', logits.implementation());
   const address = `127.0.0.1:${await server.listen('127.0.0.1', 0)}`;
   t.teardown(async () => {
@@ -62,6 +60,7 @@ async function serveTeacher(t: ExecutionContext) {
     modelDigest: DIGEST,
     datasetDigest: dataset.digest,
     classNames: ['elm', 'ash'],
+    dustbinTemperature: 0,
     view: 1,
   };
   return { dataset, program, logits, options, server };
@@ -91,6 +90,29 @@ test.serial(
   },
 );
 
+test.serial('a student with a dustbin gets one more column, for all classes that are not its own', async (t) => {
+  const { dataset, program, options } = await serveTeacher(t);
+  const stream = await LogitsStream.open({ ...options, dustbinTemperature: 2 }, never);
+  t.teardown(() => stream.close());
+  const ids = Uint32Array.of(3, 9, 31);
+  const got = await stream.logits({ step: 0, lane: 0, ids, epoch: 4 });
+  t.is(got.length, ids.length * 3);
+  const images = dataset.readImages(ids);
+  applyViews(images, ids, dataset.image, { seed: 5, epoch: 4, flip: true, shift: 2 });
+  const all = await program.predict(images, ids.length);
+  for (const row of ids.keys()) {
+    const [ash, beech, cedar, elm] = all.subarray(row * 4, (row + 1) * 4) as unknown as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    t.deepEqual([...got.subarray(row * 3, row * 3 + 2)], [elm, ash]);
+    const joined = 2 * Math.log(Math.exp(beech / 2) + Math.exp(cedar / 2));
+    t.true(Math.abs((got[row * 3 + 2] as number) - joined) < 1e-6 * (1 + Math.abs(joined)), `row ${row}`);
+  }
+});
+
 test.serial('many more batches than credits are all answered, each with its own', async (t) => {
   const { options } = await serveTeacher(t);
   const stream = await LogitsStream.open({ ...options, classNames: SMALL_CLASS_NAMES }, never);
@@ -109,9 +131,15 @@ test.serial('what the teacher cannot meet is refused before the first batch', as
     t.regex(error?.message ?? '', message);
   };
   await refused({ classNames: ['ash', 'palm'] }, /lacks the classes palm/);
+  await refused({ classNames: SMALL_CLASS_NAMES, dustbinTemperature: 2 }, /nothing is left for its dustbin/);
   await refused({ datasetDigest: `sha256:${'0'.repeat(64)}` }, /data set here is sha256/);
   await refused({ modelDigest: `sha256:${'1'.repeat(64)}` }, /is not loaded here/);
   await refused({ jobId: 'job-2' }, /not loaded here for job job-2/);
+  for (const dustbinTemperature of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
+    const error = await t.throwsAsync(LogitsStream.open({ ...options, dustbinTemperature }, never));
+    t.true(error instanceof StillhouseError && error.code === 'INVALID_ARGUMENT', String(error));
+    t.regex(error?.message ?? '', /dustbin_temperature is (-1|NaN|Infinity)/);
+  }
 });
 
 test.serial('a batch that cannot be answered ends the stream with its reason', async (t) => {

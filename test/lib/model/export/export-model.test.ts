@@ -12,6 +12,7 @@ import { writeExport } from '../../../../lib/model/export/write-export.ts';
 import { decodeSafetensors } from '../../../../lib/model/safetensors.ts';
 import { artefactOf, decoded, randomImages, randomModel, relativeError } from '../../../helpers/random-model.ts';
 import { tempFolder } from '../../../helpers/temp-folder.ts';
+import { tfNode } from '../../../helpers/tfjs-node.ts';
 
 const SEED = 20_261_121;
 const TOLERANCE = 1e-4;
@@ -62,14 +63,14 @@ for (const { title, architecture, images, side } of models) {
       return path.join(folder, name);
     };
     const x = tf.tensor4d(pixels, shape);
-    const saved = await tf.node.loadSavedModel(
+    const saved = await tfNode.node.loadSavedModel(
       await place(await exportModel(artefact, 'saved-model', 'dynamic'), 'saved'),
     );
     const answers = saved.predict({ image: x }) as Record<string, Tensor>;
     close((answers.logits as Tensor).dataSync(), 'saved-model');
     saved.dispose();
     const tfjs = await place(await exportModel(artefact, 'tfjs', IMAGES), 'tfjs');
-    const loaded = await tf.loadGraphModel(tf.io.fileSystem(path.join(tfjs, 'model.json')));
+    const loaded = await tf.loadGraphModel(tfNode.io.fileSystem(path.join(tfjs, 'model.json')));
     close((loaded.predict(x) as Tensor).dataSync(), 'tfjs');
     loaded.dispose();
 

@@ -24,6 +24,7 @@ import {
   relativeError,
 } from '../../../helpers/random-model.ts';
 import { tempFolder } from '../../../helpers/temp-folder.ts';
+import { tfNode } from '../../../helpers/tfjs-node.ts';
 
 const SEED = 20_261_121;
 const TOLERANCE = 1e-4;
@@ -109,7 +110,7 @@ for (const { architecture, input } of nets) {
   test.serial(title('the SavedModel'), async (t) => {
     const folder = path.join(await tempFolder(t), 'saved');
     await writeExport(folder, new Map([['saved_model.pb', encodeSavedModel(graphOf(model, 'dynamic'))]]));
-    const loaded = await tf.node.loadSavedModel(folder);
+    const loaded = await tfNode.node.loadSavedModel(folder);
     compareWith(t, model, (x) => (loaded.predict({ image: x }) as Record<string, Tensor>).logits as Tensor);
     loaded.dispose();
   });
@@ -117,7 +118,7 @@ for (const { architecture, input } of nets) {
   test.serial(title('the TensorFlow.js model'), async (t) => {
     const folder = path.join(await tempFolder(t), 'tfjs');
     await writeExport(folder, encodeTfjs(graphOf(model, 'dynamic'), {}));
-    const loaded = await tf.loadGraphModel(tf.io.fileSystem(path.join(folder, 'model.json')));
+    const loaded = await tf.loadGraphModel(tfNode.io.fileSystem(path.join(folder, 'model.json')));
     compareWith(t, model, (x) => loaded.predict(x) as Tensor);
     loaded.dispose();
   });
@@ -131,7 +132,7 @@ test.serial('the TensorFlow.js model runs on kernels in plain JavaScript, as in 
   await writeExport(folder, encodeTfjs(graphOf(model, 2), { author: 'test' }));
   t.true(await tf.setBackend('cpu'));
   try {
-    const loaded = await tf.loadGraphModel(tf.io.fileSystem(path.join(folder, 'model.json')));
+    const loaded = await tf.loadGraphModel(tfNode.io.fileSystem(path.join(folder, 'model.json')));
     t.deepEqual(loaded.metadata, { author: 'test' });
     const x = tf.tensor4d(randomImages(input, 2, SEED), [2, input.height, input.width, input.channels]);
     const logits = loaded.predict(x) as Tensor;

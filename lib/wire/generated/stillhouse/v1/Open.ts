@@ -10,6 +10,7 @@ export interface Open {
   'classNames'?: (string)[];
   'viewProtocol'?: (number);
   'encoding'?: (_stillhouse_v1_LogitsEncoding);
+  'dustbinTemperature'?: (number | string);
 }
 
 export interface Open__Output {
@@ -20,4 +21,5 @@ export interface Open__Output {
   'classNames': (string)[];
   'viewProtocol': (number);
   'encoding': (_stillhouse_v1_LogitsEncoding__Output);
+  'dustbinTemperature': (number);
 }

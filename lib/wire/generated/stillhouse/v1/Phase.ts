@@ -3,6 +3,7 @@
 import type { PhaseKind as _stillhouse_v1_PhaseKind, PhaseKind__Output as _stillhouse_v1_PhaseKind__Output } from '../../stillhouse/v1/PhaseKind.ts';
 import type { PhaseState as _stillhouse_v1_PhaseState, PhaseState__Output as _stillhouse_v1_PhaseState__Output } from '../../stillhouse/v1/PhaseState.ts';
 import type { WorkerShare as _stillhouse_v1_WorkerShare, WorkerShare__Output as _stillhouse_v1_WorkerShare__Output } from '../../stillhouse/v1/WorkerShare.ts';
+import type { RuleResult as _stillhouse_v1_RuleResult, RuleResult__Output as _stillhouse_v1_RuleResult__Output } from '../../stillhouse/v1/RuleResult.ts';
 
 export interface Phase {
   'kind'?: (_stillhouse_v1_PhaseKind);
@@ -20,6 +21,15 @@ export interface Phase {
   'seconds'?: (number | string);
   'parameters'?: (number);
   'notice'?: (string);
+  'epoch'?: (number);
+  'epochs'?: (number);
+  'epochLoss'?: (number | string);
+  'epochAccuracy'?: (number | string);
+  'predictImagesPerSecond'?: (number | string);
+  'rules'?: (_stillhouse_v1_RuleResult)[];
+  'rule'?: (string);
+  'checkpointDigest'?: (string);
+  'checkpointEpoch'?: (number);
 }
 
 export interface Phase__Output {
@@ -38,4 +48,13 @@ export interface Phase__Output {
   'seconds': (number);
   'parameters': (number);
   'notice': (string);
+  'epoch': (number);
+  'epochs': (number);
+  'epochLoss': (number);
+  'epochAccuracy': (number);
+  'predictImagesPerSecond': (number);
+  'rules': (_stillhouse_v1_RuleResult__Output)[];
+  'rule': (string);
+  'checkpointDigest': (string);
+  'checkpointEpoch': (number);
 }

@@ -7,6 +7,8 @@ export const PhaseKind = {
   PHASE_KIND_CONTROL: 'PHASE_KIND_CONTROL',
   PHASE_KIND_PUBLISH: 'PHASE_KIND_PUBLISH',
   PHASE_KIND_EVALUATE_ROUTE: 'PHASE_KIND_EVALUATE_ROUTE',
+  PHASE_KIND_LABEL: 'PHASE_KIND_LABEL',
+  PHASE_KIND_CHOOSE_RULE: 'PHASE_KIND_CHOOSE_RULE',
 } as const;
 
 export type PhaseKind =
@@ -22,5 +24,9 @@ export type PhaseKind =
   | 4
   | 'PHASE_KIND_EVALUATE_ROUTE'
   | 5
+  | 'PHASE_KIND_LABEL'
+  | 6
+  | 'PHASE_KIND_CHOOSE_RULE'
+  | 7
 
 export type PhaseKind__Output = typeof PhaseKind[keyof typeof PhaseKind]

@@ -5,10 +5,12 @@ export interface RouteLeg {
   'specialist'?: (string);
   'modelDigest'?: (string);
   'classIds'?: (number)[];
+  'dustbin'?: (boolean);
 }
 
 export interface RouteLeg__Output {
   'specialist': (string);
   'modelDigest': (string);
   'classIds': (number)[];
+  'dustbin': (boolean);
 }

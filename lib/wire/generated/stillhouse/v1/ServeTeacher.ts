@@ -4,9 +4,11 @@
 export interface ServeTeacher {
   'teacher'?: (string);
   'modelDigest'?: (string);
+  'labelsDigest'?: (string);
 }
 
 export interface ServeTeacher__Output {
   'teacher': (string);
   'modelDigest': (string);
+  'labelsDigest': (string);
 }

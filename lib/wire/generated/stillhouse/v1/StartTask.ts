@@ -5,6 +5,7 @@ import type { ServeTeacher as _stillhouse_v1_ServeTeacher, ServeTeacher__Output 
 import type { TrainStudent as _stillhouse_v1_TrainStudent, TrainStudent__Output as _stillhouse_v1_TrainStudent__Output } from '../../stillhouse/v1/TrainStudent.ts';
 import type { EvaluateRoute as _stillhouse_v1_EvaluateRoute, EvaluateRoute__Output as _stillhouse_v1_EvaluateRoute__Output } from '../../stillhouse/v1/EvaluateRoute.ts';
 import type { ServeModels as _stillhouse_v1_ServeModels, ServeModels__Output as _stillhouse_v1_ServeModels__Output } from '../../stillhouse/v1/ServeModels.ts';
+import type { LabelImages as _stillhouse_v1_LabelImages, LabelImages__Output as _stillhouse_v1_LabelImages__Output } from '../../stillhouse/v1/LabelImages.ts';
 
 export interface StartTask {
   'taskId'?: (string);
@@ -16,7 +17,8 @@ export interface StartTask {
   'trainStudent'?: (_stillhouse_v1_TrainStudent | null);
   'evaluateRoute'?: (_stillhouse_v1_EvaluateRoute | null);
   'serveModels'?: (_stillhouse_v1_ServeModels | null);
-  'task'?: "trainTeacher"|"serveTeacher"|"trainStudent"|"evaluateRoute"|"serveModels";
+  'labelImages'?: (_stillhouse_v1_LabelImages | null);
+  'task'?: "trainTeacher"|"serveTeacher"|"trainStudent"|"evaluateRoute"|"serveModels"|"labelImages";
 }
 
 export interface StartTask__Output {
@@ -29,5 +31,6 @@ export interface StartTask__Output {
   'trainStudent'?: (_stillhouse_v1_TrainStudent__Output | null);
   'evaluateRoute'?: (_stillhouse_v1_EvaluateRoute__Output | null);
   'serveModels'?: (_stillhouse_v1_ServeModels__Output | null);
-  'task'?: "trainTeacher"|"serveTeacher"|"trainStudent"|"evaluateRoute"|"serveModels";
+  'labelImages'?: (_stillhouse_v1_LabelImages__Output | null);
+  'task'?: "trainTeacher"|"serveTeacher"|"trainStudent"|"evaluateRoute"|"serveModels"|"labelImages";
 }

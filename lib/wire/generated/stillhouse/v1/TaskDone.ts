@@ -1,6 +1,7 @@
 // Original file: proto/stillhouse/v1/workers.proto
 
 import type { TaskProgress as _stillhouse_v1_TaskProgress, TaskProgress__Output as _stillhouse_v1_TaskProgress__Output } from '../../stillhouse/v1/TaskProgress.ts';
+import type { RuleResult as _stillhouse_v1_RuleResult, RuleResult__Output as _stillhouse_v1_RuleResult__Output } from '../../stillhouse/v1/RuleResult.ts';
 
 export interface TaskDone {
   'taskId'?: (string);
@@ -9,6 +10,9 @@ export interface TaskDone {
   'manifestJson'?: (string);
   'correct'?: (number);
   'evaluatedImages'?: (number);
+  'predictImagesPerSecond'?: (number | string);
+  'rules'?: (_stillhouse_v1_RuleResult)[];
+  'labelsDigest'?: (string);
 }
 
 export interface TaskDone__Output {
@@ -18,4 +22,7 @@ export interface TaskDone__Output {
   'manifestJson': (string);
   'correct': (number);
   'evaluatedImages': (number);
+  'predictImagesPerSecond': (number);
+  'rules': (_stillhouse_v1_RuleResult__Output)[];
+  'labelsDigest': (string);
 }

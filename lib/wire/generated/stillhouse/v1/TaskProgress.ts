@@ -8,6 +8,12 @@ export interface TaskProgress {
   'firstLoss'?: (number | string);
   'loss'?: (number | string);
   'share'?: (_stillhouse_v1_WorkerShare | null);
+  'epoch'?: (number);
+  'epochs'?: (number);
+  'epochLoss'?: (number | string);
+  'epochAccuracy'?: (number | string);
+  'checkpointDigest'?: (string);
+  'checkpointEpoch'?: (number);
 }
 
 export interface TaskProgress__Output {
@@ -16,4 +22,10 @@ export interface TaskProgress__Output {
   'firstLoss': (number);
   'loss': (number);
   'share': (_stillhouse_v1_WorkerShare__Output | null);
+  'epoch': (number);
+  'epochs': (number);
+  'epochLoss': (number);
+  'epochAccuracy': (number);
+  'checkpointDigest': (string);
+  'checkpointEpoch': (number);
 }

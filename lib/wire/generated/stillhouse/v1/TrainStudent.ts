@@ -8,6 +8,7 @@ export interface TrainStudent {
   'control'?: (boolean);
   'view'?: (_stillhouse_v1_View | null);
   'teachers'?: (_stillhouse_v1_TeacherEndpoint)[];
+  'labelsDigest'?: (string);
 }
 
 export interface TrainStudent__Output {
@@ -15,4 +16,5 @@ export interface TrainStudent__Output {
   'control': (boolean);
   'view': (_stillhouse_v1_View__Output | null);
   'teachers': (_stillhouse_v1_TeacherEndpoint__Output)[];
+  'labelsDigest': (string);
 }

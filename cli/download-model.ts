@@ -1,0 +1,27 @@
+/** A model of a running cluster as a folder. */
+import { invariant } from '../lib/base/errors.ts';
+import { createLogger } from '../lib/base/log.ts';
+import { loadModel } from '../lib/checkpoint/models.ts';
+import { encodeArtefact, writeArtefactFolder } from '../lib/model/artefact.ts';
+import { connectNats } from '../lib/wire/nats.ts';
+
+/**
+ * Writes the model to a new folder, which appears complete or not at all.
+ *
+ * @param nats the address of the server that has the model
+ * @throws UNAVAILABLE when the server cannot be reached, NOT_FOUND when it does not have the model, ALREADY_EXISTS when
+ *   something else than this model is in the folder's place.
+ */
+export async function downloadModel(nats: string, digest: string, folder: string, signal: AbortSignal): Promise<void> {
+  const logger = createLogger('models', 'silent');
+  const connection = await connectNats({ servers: nats, name: 'models', logger, signal });
+  try {
+    const { manifest, tensors } = await loadModel(await connection.objects(), digest);
+    const { weights: _, ...described } = manifest;
+    const artefact = encodeArtefact(described, tensors);
+    invariant(artefact.digest === digest, 'a model that is written again is the same');
+    await writeArtefactFolder(folder, artefact);
+  } finally {
+    await connection.close();
+  }
+}

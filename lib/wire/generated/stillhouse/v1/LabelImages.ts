@@ -1,0 +1,12 @@
+// Original file: proto/stillhouse/v1/workers.proto
+
+
+export interface LabelImages {
+  'teacher'?: (string);
+  'modelDigest'?: (string);
+}
+
+export interface LabelImages__Output {
+  'teacher': (string);
+  'modelDigest': (string);
+}

@@ -1,0 +1,161 @@
+import test from 'ava';
+import { buildReport, type ReportInput } from '../../cli/report.ts';
+import { reportLines } from '../../cli/report-lines.ts';
+import { jobSpecFromJson } from '../../lib/wire/job-file.ts';
+import { jobSnapshot, phaseSnapshot } from '../helpers/job-snapshots.ts';
+
+const SPEC = jobSpecFromJson(
+  JSON.stringify({
+    apiVersion: 'stillhouse/v1',
+    kind: 'Job',
+    name: 'tiny',
+    data: { dataset: 'trees', labelled: 500, calibrate: 1000 },
+    teachers: [{ name: 'big', arch: 'resnet-8' }],
+    students: [
+      { name: 'few', arch: 'simple-cnn', classes: ['ash', 'elm'], dustbin: true },
+      { name: 'rest', arch: 'simple-cnn', classes: ['fir', 'oak'], dustbin: true },
+    ],
+    publish: { rule: 'best' },
+    evaluate: {
+      controlRoute: true,
+      floors: { teacher: 0.79, gain: 0.1, route: 0.5, rules: { 'max-softmax': 0.4811 } },
+    },
+  }),
+);
+
+const RULES = [
+  { rule: 'dustbin', correct: 5680, evaluatedImages: 10_000 },
+  { rule: 'max-softmax', correct: 4810, evaluatedImages: 10_000 },
+];
+const CONTROL_RULES = [
+  { rule: 'max-softmax', correct: 3740, evaluatedImages: 10_000 },
+  { rule: 'dustbin', correct: 3700, evaluatedImages: 10_000 },
+];
+const CALIBRATE_RULES = [
+  { rule: 'max-softmax', correct: 470, evaluatedImages: 1000 },
+  { rule: 'dustbin', correct: 561, evaluatedImages: 1000 },
+];
+
+const model = { step: 10, stepsTotal: 10, parameters: 1234 };
+const student = { ...model, evaluatedImages: 5000, predictImagesPerSecond: 9800 };
+
+const JOB = jobSnapshot('JOB_STATE_FAILED', [
+  phaseSnapshot('PHASE_KIND_TRAIN_TEACHER', 'PHASE_STATE_DONE', 'big', {
+    ...model,
+    ...{ parameters: 3_412_345, accuracy: 0.824, evaluatedImages: 2000, predictImagesPerSecond: 98, modelDigest: 'B' },
+  }),
+  phaseSnapshot('PHASE_KIND_LABEL', 'PHASE_STATE_DONE', 'big'),
+  phaseSnapshot('PHASE_KIND_DISTIL', 'PHASE_STATE_DONE', 'few', { ...student, accuracy: 0.683, modelDigest: 'F' }),
+  phaseSnapshot('PHASE_KIND_CONTROL', 'PHASE_STATE_DONE', 'few', { ...student, accuracy: 0.549 }),
+  phaseSnapshot('PHASE_KIND_DISTIL', 'PHASE_STATE_DONE', 'rest', { ...student, accuracy: 0.59, modelDigest: 'R' }),
+  phaseSnapshot('PHASE_KIND_CONTROL', 'PHASE_STATE_DONE', 'rest', { ...student, accuracy: 0.5 }),
+  phaseSnapshot('PHASE_KIND_CHOOSE_RULE', 'PHASE_STATE_DONE', 'tiny-control', {
+    ...{ rules: CALIBRATE_RULES, rule: 'max-softmax' },
+  }),
+  phaseSnapshot('PHASE_KIND_EVALUATE_ROUTE', 'PHASE_STATE_DONE', 'tiny-control', {
+    ...{ rules: CONTROL_RULES, rule: 'max-softmax', accuracy: 0.374, evaluatedImages: 10_000 },
+  }),
+  phaseSnapshot('PHASE_KIND_CHOOSE_RULE', 'PHASE_STATE_DONE', 'tiny', { rules: CALIBRATE_RULES, rule: 'dustbin' }),
+  phaseSnapshot('PHASE_KIND_EVALUATE_ROUTE', 'PHASE_STATE_DONE', 'tiny', {
+    ...{ rules: RULES, rule: 'dustbin', accuracy: 0.568, evaluatedImages: 10_000 },
+  }),
+]);
+
+const INPUT: ReportInput = {
+  job: JOB,
+  spec: SPEC,
+  trainImages: 10_000,
+  testImages: 10_000,
+  samples: [{ sampleId: 50_007, label: 'ash', predicted: 'elm', probability: 0.5, specialist: 'few' }],
+  weightBytes: new Map([
+    ['B', 13_800_000],
+    ['F', 2_200_000],
+    ['R', 2_300_000],
+  ]),
+};
+
+test('one table says what each model is, what the teacher gave it, and how it compares with the teacher', (t) => {
+  t.deepEqual(reportLines(buildReport(INPUT)), [
+    '         name  architecture  parameters     size  accuracy  without   gain  test images  images/s  smaller  faster',
+    'teacher  big   resnet-8       3,412,345  13.8 MB    82.4 %        -      -        2,000      98.0        -       -',
+    'student  few   simple-cnn         1,234   2.2 MB    68.3 %   54.9 %  +13.4        5,000     9,800     6.3x    100x',
+    'student  rest  simple-cnn         1,234   2.3 MB    59.0 %   50.0 %   +9.0        5,000     9,800     6.0x    100x',
+    'router   tiny  2 students         2,468   4.5 MB    56.8 %   37.4 %  +19.4       10,000         -     3.1x       -',
+    '',
+    'data      10,000 training images, of which 500 have labels that were used; 10,000 test images of trees',
+    'accuracy  right answers on the test images in the table; a student’s among its own classes; the router’s among all classes',
+    'without   the same network and as many steps, without the teacher: the 500 labelled images alone; gain in percentage points',
+    'images/s  answered while it was evaluated, computing alone; smaller, faster: than the teacher',
+    '',
+    'router tiny, by each rule, on 10,000 test images of all classes:',
+    '  rule         accuracy  without   gain',
+    '  dustbin *      56.8 %   37.0 %  +19.8',
+    '  max-softmax    48.1 %   37.4 %  +10.7',
+    '  * it answers by dustbin, chosen on 1,000 images of the calibrate split: max-softmax 47.0 %, dustbin 56.1 %',
+    '  without distillation, it answers by max-softmax, chosen on 1,000 images of the calibrate split: max-softmax 47.0 %, dustbin 56.1 %',
+    '',
+    'floors:',
+    '  teacher big                 at least 79.00 %            82.40 %  reached',
+    '  gain of few                 at least 10.00 points  13.40 points  reached',
+    '  gain of rest                at least 10.00 points   9.00 points  MISSED',
+    '  router tiny                 at least 50.00 %            56.80 %  reached',
+    '  router tiny by max-softmax  at least 48.11 %            48.10 %  MISSED',
+    '',
+    'test images through the router (REST):',
+    '  image 50007: ash -> elm (50.0 %, specialist few): wrong',
+  ]);
+});
+
+test('the report for programs has the same numbers', (t) => {
+  const { formatVersion, data, teachers, students, route, floors } = JSON.parse(JSON.stringify(buildReport(INPUT)));
+  t.is(formatVersion, 1);
+  t.deepEqual(data, { dataset: 'trees', train: 10_000, labelled: 500, calibrate: 1000, test: 10_000 });
+  t.like(teachers[0], { accuracy: 0.824, evaluatedImages: 2000, weightBytes: 13_800_000, predictImagesPerSecond: 98 });
+  t.like(students[0], { accuracy: 0.683, control: { accuracy: 0.549 }, timesFaster: 100 });
+  t.true(Math.abs(students[0].gain - 0.134) < 1e-12);
+  t.like(route, { name: 'tiny', rule: 'dustbin', accuracy: 0.568, choice: { images: 1000 }, weightBytes: 4_500_000 });
+  t.like(route.control, { name: 'tiny-control', rule: 'max-softmax', accuracy: 0.374 });
+  t.deepEqual(
+    floors.map(({ isReached }: { isReached: boolean }) => isReached),
+    [true, true, false, true, false],
+  );
+});
+
+test('a gain of exactly its floor has reached it', (t) => {
+  // 0.59 - 0.5 is a little less than 0.09 in binary.
+  const floors = { ...SPEC.evaluate.floors, gain: 0.09 };
+  const spec = { ...SPEC, evaluate: { ...SPEC.evaluate, floors } };
+  const gains = buildReport({ ...INPUT, spec }).floors.filter(({ what }) => what === 'gain');
+  t.deepEqual(
+    gains.map(({ isReached }) => isReached),
+    [true, true],
+  );
+});
+
+test('what was not measured is said, not guessed', (t) => {
+  const spec = jobSpecFromJson(
+    JSON.stringify({
+      ...{ apiVersion: 'stillhouse/v1', kind: 'Job', name: 'tiny', data: { dataset: 'trees' } },
+      ...{ teachers: [{ name: 'big', arch: 'resnet-8' }], students: [{ name: 'few', arch: 'simple-cnn' }] },
+      evaluate: { control: false, routeImages: 0, floors: { teacher: 0.1 } },
+    }),
+  );
+  const job = jobSnapshot('JOB_STATE_FAILED', [
+    phaseSnapshot('PHASE_KIND_TRAIN_TEACHER', 'PHASE_STATE_FAILED', 'big', { step: 3, stepsTotal: 10 }),
+    phaseSnapshot('PHASE_KIND_DISTIL', 'PHASE_STATE_PENDING', 'few'),
+  ]);
+  const report = buildReport({ ...INPUT, job, spec, samples: [], weightBytes: new Map() });
+  t.like(report.students[0], { control: null, gain: null, timesSmaller: null, timesFaster: null, accuracy: null });
+  t.like(report.route, { accuracy: null, control: null, choice: null, weightBytes: null });
+  t.like(report.floors[0], { value: null, isReached: false });
+  t.deepEqual(reportLines(report), [
+    '         name  architecture  parameters  size  accuracy  test images  images/s  smaller  faster',
+    'teacher  big   resnet-8               0     -         -            -         -        -       -',
+    'student  few   simple-cnn             0     -         -            -         -        -       -',
+    '',
+    'data      10,000 training images, all with their labels; 10,000 test images of trees',
+    '',
+    'floors:',
+    '  teacher big  at least 10.00 %  not measured  MISSED',
+  ]);
+});

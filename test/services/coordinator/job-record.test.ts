@@ -1,0 +1,49 @@
+import test from 'ava';
+import { parseJobFile } from '../../../lib/wire/job-file.ts';
+import { plannedPhases } from '../../../services/coordinator/job-plan.ts';
+import { decodeJob, encodeJob, type JobRecord, jobMessage } from '../../../services/coordinator/job-record.ts';
+
+const spec = parseJobFile(`{apiVersion: stillhouse/v1, kind: Job, name: demo, data: {dataset: small},
+  teachers: [{name: big, arch: simple-cnn}], students: [{name: few, arch: simple-cnn}]}`);
+
+const JOB: JobRecord = {
+  id: 'demo-1',
+  name: 'demo',
+  sequence: 1,
+  state: 'RUNNING',
+  message: '',
+  phases: plannedPhases(spec),
+  specJson: '',
+  datasetDigest: '',
+  createdAt: '',
+  endedAt: '',
+  revision: 1,
+  idempotencyKey: '',
+  submittedDigest: '',
+};
+
+test('a job is read back as it was written, diverged losses included', (t) => {
+  const phases = JOB.phases.map((phase) => ({
+    ...phase,
+    epochLoss: Number.NaN,
+    rules: [{ rule: 'dustbin' as const, correct: 3, evaluatedImages: 4 }],
+    rule: 'dustbin' as const,
+    checkpointEpoch: 2,
+  }));
+  t.deepEqual(decodeJob(encodeJob({ ...JOB, phases }), 'job'), { ...JOB, phases });
+  t.like(jobMessage({ ...JOB, phases }).phases?.[1], {
+    kind: 'PHASE_KIND_LABEL',
+    rule: 'dustbin',
+    rules: [{ rule: 'dustbin', correct: 3, evaluatedImages: 4 }],
+  });
+});
+
+test('a record of a release that knew nothing of epochs, rules and checkpoints is read', (t) => {
+  const added = /^(epoch|rule|checkpoint|predict)/;
+  const phases = JOB.phases.map((phase) =>
+    Object.fromEntries(Object.entries(phase).filter(([field]) => !added.test(field))),
+  );
+  t.is(Object.keys(phases[0] ?? {}).length, Object.keys(JOB.phases[0] ?? {}).length - 9);
+  const bytes = new TextEncoder().encode(JSON.stringify({ ...JOB, phases }));
+  t.deepEqual(decodeJob(bytes, 'job'), JOB);
+});
