@@ -1,9 +1,8 @@
 /** A model of a running cluster as a folder. */
-import { invariant } from '../lib/base/errors.ts';
 import { createLogger } from '../lib/base/log.ts';
-import { loadModel } from '../lib/checkpoint/models.ts';
-import { encodeArtefact, writeArtefactFolder } from '../lib/model/artefact.ts';
+import { writeArtefactFolder } from '../lib/model/artefact.ts';
 import { connectNats } from '../lib/wire/nats.ts';
+import { fetchModel } from './fetch-model.ts';
 
 /**
  * Writes the model to a new folder, which appears complete or not at all.
@@ -16,11 +15,7 @@ export async function downloadModel(nats: string, digest: string, folder: string
   const logger = createLogger('models', 'silent');
   const connection = await connectNats({ servers: nats, name: 'models', logger, signal });
   try {
-    const { manifest, tensors } = await loadModel(await connection.objects(), digest);
-    const { weights: _, ...described } = manifest;
-    const artefact = encodeArtefact(described, tensors);
-    invariant(artefact.digest === digest, 'a model that is written again is the same');
-    await writeArtefactFolder(folder, artefact);
+    await writeArtefactFolder(folder, await fetchModel(await connection.objects(), digest));
   } finally {
     await connection.close();
   }

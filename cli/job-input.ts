@@ -120,10 +120,11 @@ function segmentsOf(field: string): (string | number)[] {
   return [...field.matchAll(/\[(\d+)\]|[^.[]+/g)].map(([text, index]) => (index === undefined ? text : Number(index)));
 }
 
-/** The error with the path in the job file in front and the line behind. */
+/** The error with the path in the job file in front, unless it begins with it, and the line behind. */
 function placed(thrown: unknown, field: string, locate: JobFile['locate']): StillhouseError {
   const { code, message, hint } = StillhouseError.from(thrown);
-  const text = message.startsWith(`${field}:`) ? message : `${field}: ${message}`;
+  const isNamed = message.startsWith(field) && /^[:\s.[]/.test(message.slice(field.length));
+  const text = isNamed ? message : `${field}: ${message}`;
   const details = hint === undefined ? { field } : { field, hint };
   return new StillhouseError(code, `${text}${locate(segmentsOf(field))}`, { ...details, cause: thrown });
 }

@@ -43,27 +43,29 @@ export interface ProgressParts {
   readonly speeds: readonly string[];
   /** Loss and accuracy. */
   readonly quality: readonly string[];
-  /** The time that is left, or what is done after the last step. */
-  readonly rest: string;
+  /** The time that is left, once it can be told, or what is done after the last step. */
+  readonly rest: readonly string[];
 }
 
-/** @param now how fast it goes; without it the mean since the phase began counts. Undefined before the first step. */
+/**
+ * Undefined before the first step.
+ * @param now how fast it goes; without it there is no time that is left: the mean counts what came before the first step
+ */
 export function progressParts(phase: Phase, now?: PhaseRate): ProgressParts | undefined {
-  const { step, stepsTotal, epoch, epochs, seconds } = phase;
+  const { step, stepsTotal, epoch, epochs } = phase;
   if (stepsTotal === 0 || step === 0) return undefined;
   const trains = isTraining(phase);
   const imagesPerSecond = now?.imagesPerSecond ?? phase.imagesPerSecond;
-  const stepsPerSecond = now?.stepsPerSecond ?? step / seconds;
-  const remaining = (stepsTotal - step) / stepsPerSecond;
   const counts = [`${trains ? 'step' : 'batch'} ${grouped(step)}/${grouped(stepsTotal)}`];
   if (epochs > 0) counts.unshift(`epoch ${epoch}/${epochs}`);
   if (!trains) counts.push(imagesDone(phase));
-  const speeds = trains && now !== undefined ? [`${rate(stepsPerSecond)} steps/s`] : [];
+  const speeds = trains && now !== undefined ? [`${rate(now.stepsPerSecond)} steps/s`] : [];
   if (imagesPerSecond > 0) speeds.push(`${rate(imagesPerSecond)} images/s`);
   const quality = trains ? [`loss ${(epoch > 0 ? phase.epochLoss : phase.loss).toFixed(3)}`] : [];
   if (epoch > 0) quality.push(`accuracy ${percent(phase.epochAccuracy)}`);
-  if (step < stepsTotal) return { counts, speeds, quality, rest: `ETA ${clockTime(remaining)}` };
-  return { counts, speeds, quality, rest: trains ? 'evaluating' : 'finishing' };
+  if (step >= stepsTotal) return { counts, speeds, quality, rest: [trains ? 'evaluating' : 'finishing'] };
+  const rest = now === undefined ? [] : [`ETA ${clockTime((stepsTotal - step) / now.stepsPerSecond)}`];
+  return { counts, speeds, quality, rest };
 }
 
 /** `2,304 images labelled`. */
@@ -76,7 +78,7 @@ function imagesDone({ kind, workers }: Phase): string {
 export function phaseProgress(phase: Phase, now?: PhaseRate): string {
   const parts = progressParts(phase, now);
   if (parts === undefined) return `${phaseName(phase)}: running`;
-  return `${phaseName(phase)}: ${[...parts.counts, ...parts.speeds, ...parts.quality, parts.rest].join(', ')}`;
+  return `${phaseName(phase)}: ${[...parts.counts, ...parts.speeds, ...parts.quality, ...parts.rest].join(', ')}`;
 }
 
 /** What came of a phase that has ended, on one line. */

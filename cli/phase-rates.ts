@@ -14,8 +14,8 @@ interface Mark {
 }
 
 const WINDOW_MS = 10_000;
-/** The workers of a phase report one by one: over a shorter time their order would count as speed. */
-const SHORTEST_MS = 1_000;
+/** The workers of a phase report one by one: over a shorter time their order would count as speed, as would a first step. */
+const SHORTEST_MS = 3_000;
 
 export class PhaseRates {
   /** By the phase's place in the job; the first mark is the last one from before the window, if there is one. */
@@ -45,6 +45,8 @@ export class PhaseRates {
     const last = marks.at(-1);
     if (first === undefined || last === undefined || last.ms - first.ms < SHORTEST_MS) return undefined;
     const seconds = (last.ms - first.ms) / 1000;
+    // A step is committed by one worker after another: images may have moved and steps not.
+    if (last.step === first.step) return undefined;
     return {
       stepsPerSecond: (last.step - first.step) / seconds,
       imagesPerSecond: (last.images - first.images) / seconds,

@@ -44,9 +44,9 @@ function phaseRows({ phases }: Job, rates: PhaseRates, split: boolean): Row[] {
     if (parts === undefined) return [{ name, beside: ['running'] }];
     const { counts, speeds, quality, rest } = parts;
     const share = phase.step / phase.stepsTotal;
-    if (!split) return [{ name, share, beside: [...counts, ...speeds, ...quality, rest] }];
+    if (!split) return [{ name, share, beside: [...counts, ...speeds, ...quality, ...rest] }];
     return [
-      { name, share, beside: [...counts, rest] },
+      { name, share, beside: [...counts, ...rest] },
       { name: '', beside: [...speeds, ...quality] },
     ];
   });

@@ -1,23 +1,17 @@
 /** The report of a job as the lines that end a run. Pure. */
 import type { FloorResult } from '../lib/wire/job-floors.ts';
-import type {
-  DataUse,
-  JobReport,
-  ModelResult,
-  RouteAccuracy,
-  RouteResult,
-  SampleAnswer,
-  StudentResult,
-} from './report.ts';
+import type { DataUse, JobReport, ModelResult, RouteAccuracy, RouteResult } from './report.ts';
 import { byteSize, counted, grouped, percent, points, rate, table, times } from './text.ts';
 
-export function reportLines(report: JobReport): string[] {
-  const { data, teachers, students, route, floors, samples } = report;
+/** @param columns of the terminal, where the lines go to one: what the table of models has no room for is said below it */
+export function reportLines(report: JobReport, columns = Number.POSITIVE_INFINITY): string[] {
+  const { route, floors } = report;
+  const models = modelTable(report, columns);
   const blocks = [
-    [...modelTable(teachers, students, route), '', ...legend(data, teachers, students, route)],
+    [...models.lines, '', ...legend(report, models)],
     routeLines(route),
     floorLines(floors),
-    sampleLines(samples),
+    sampleLines(report),
   ];
   return blocks.filter((block) => block.length > 0).flatMap((block, index) => (index === 0 ? block : ['', ...block]));
 }
@@ -42,11 +36,18 @@ const COLUMNS = {
 
 type Column = keyof typeof COLUMNS;
 
-function modelTable(
-  teachers: readonly ModelResult[],
-  students: readonly StudentResult[],
-  route: RouteResult,
-): string[] {
+/** What a narrow terminal does without, the first one first. */
+const SPARE_COLUMNS = ['images', 'parameters', 'architecture'] as const satisfies readonly Column[];
+
+interface ModelTable {
+  readonly lines: readonly string[];
+  readonly rows: readonly Cells[];
+  /** Columns for which there was no room. */
+  readonly left: readonly Column[];
+}
+
+/** The whole table, or as much of it as is no wider than the terminal. */
+function modelTable({ teachers, students, route }: JobReport, terminalColumns: number): ModelTable {
   const rows: Cells[] = [
     ...teachers.map((teacher) => ({ role: 'teacher', ...modelCells(teacher) })),
     ...students.map((student) => ({
@@ -63,10 +64,14 @@ function modelTable(
   const columns = (Object.keys(COLUMNS) as Column[]).filter(
     (column) => hasControl || (column !== 'without' && column !== 'gain'),
   );
-  return table([
-    columns.map((column) => COLUMNS[column]),
-    ...rows.map((cells) => columns.map((column) => cells[column] ?? '-')),
-  ]);
+  const without = (left: readonly Column[]): ModelTable => {
+    const shown = columns.filter((column) => !left.includes(column));
+    const cells = rows.map((row) => shown.map((column) => row[column] ?? '-'));
+    return { lines: table([shown.map((column) => COLUMNS[column]), ...cells]), rows, left };
+  };
+  const choices = [0, 1, 2].map((count) => without(SPARE_COLUMNS.slice(0, count)));
+  const fits = ({ lines }: ModelTable) => lines.every((line) => line.length <= terminalColumns);
+  return choices.find(fits) ?? without(SPARE_COLUMNS);
 }
 
 function modelCells(model: ModelResult): Cells {
@@ -98,32 +103,39 @@ function routeCells(route: RouteResult, students: number): Cells {
   };
 }
 
-/** What the columns mean for this job, and on what the numbers stand. */
-function legend(
-  data: DataUse,
-  teachers: readonly ModelResult[],
-  students: readonly StudentResult[],
-  route: RouteResult,
-): string[] {
+/** What the columns mean for this job, on what the numbers stand, and what the table had no room for. */
+function legend({ data, teachers, students, route }: JobReport, { rows, left }: ModelTable): string[] {
   const isPartly = data.labelled < data.train;
-  const trained = isPartly
-    ? `${grouped(data.train)} training images, of which ${grouped(data.labelled)} have labels that were used`
-    : `${grouped(data.train)} training images, all with their labels`;
-  const lines = [`data      ${trained}; ${counted(data.test, 'test image')} of ${data.dataset}`];
-  const evaluated = students.some(({ accuracy }) => accuracy !== null);
-  const routed = route.accuracy === null ? '' : '; the router’s among all classes';
-  if (evaluated)
-    lines.push(`accuracy  right answers on the test images in the table; a student’s among its own classes${routed}`);
+  const entries: [string, string][] = [['data', dataText(data, route.choice !== null)]];
+  if (students.some(({ accuracy }) => accuracy !== null)) {
+    const where = left.includes('images') ? 'below' : 'in the table';
+    const routed = route.accuracy === null ? '' : '; the router’s among all classes';
+    entries.push(['accuracy', `right answers on the test images ${where}; a student’s among its own classes${routed}`]);
+  }
   if (students.some(({ control }) => control !== null)) {
     const images = isPartly ? `the ${grouped(data.labelled)} labelled images alone` : 'the same images';
-    lines.push(
-      `without   the same network and as many steps, without the teacher: ${images}; gain in percentage points`,
-    );
+    entries.push([
+      'without',
+      `the same network and as many steps, without the teacher: ${images}; gain in percentage points`,
+    ]);
   }
   if ([...teachers, ...students].some(({ predictImagesPerSecond }) => predictImagesPerSecond !== null)) {
-    lines.push('images/s  answered while it was evaluated, computing alone; smaller, faster: than the teacher');
+    entries.push(['images/s', 'answered while it was evaluated, computing alone; smaller, faster: than the teacher']);
   }
-  return lines;
+  for (const column of left) {
+    entries.push([COLUMNS[column], rows.map((row) => `${row.name} ${row[column] ?? '-'}`).join('; ')]);
+  }
+  const width = Math.max(...entries.map(([name]) => name.length));
+  return entries.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
+}
+
+function dataText({ dataset, train, labelled, calibrate, test }: DataUse, isRuleChosen: boolean): string {
+  const trained =
+    labelled < train
+      ? `${grouped(train)} training images, of which ${grouped(labelled)} have labels that were used`
+      : `${grouped(train)} training images, all with their labels`;
+  const chosen = isRuleChosen ? `; ${counted(calibrate, 'calibrate image')}, whose labels chose the router’s rule` : '';
+  return `${trained}${chosen}; ${counted(test, 'test image')} of ${dataset}`;
 }
 
 /** The router by each rule, where there is more than one to compare. */
@@ -177,12 +189,14 @@ function gainText(gain: number): string {
   return `${(100 * gain).toFixed(2)} points`;
 }
 
-function sampleLines(samples: readonly SampleAnswer[]): string[] {
+function sampleLines({ samples, samplesProblem }: JobReport): string[] {
+  const title = 'test images through the router (REST):';
+  if (samplesProblem !== null) return [`${title} none, ${samplesProblem}`];
   if (samples.length === 0) return [];
   const lines = samples.map((sample) => {
     const verdict = sample.label === sample.predicted ? 'right' : 'wrong';
     const answer = `${sample.predicted} (${percent(sample.probability)}, specialist ${sample.specialist})`;
     return `  image ${sample.sampleId}: ${sample.label} -> ${answer}: ${verdict}`;
   });
-  return ['test images through the router (REST):', ...lines];
+  return [title, ...lines];
 }

@@ -22,6 +22,8 @@ export interface JobReport {
   /** Whole seconds and fractions, by phase, in the order in which they ran. */
   readonly phases: readonly { kind: string; subject: string; state: string; seconds: number }[];
   readonly samples: readonly SampleAnswer[];
+  /** Why the router could not be asked; null when it was, or was not to be. */
+  readonly samplesProblem: string | null;
 }
 
 /** How many images the job used. */
@@ -30,6 +32,7 @@ export interface DataUse {
   readonly train: number;
   /** Training images whose labels were looked at. */
   readonly labelled: number;
+  /** Their labels are looked at only where they choose the route's rule. */
   readonly calibrate: number;
   readonly test: number;
 }
@@ -110,12 +113,13 @@ export interface ReportInput {
   readonly trainImages: number;
   readonly testImages: number;
   readonly samples: readonly SampleAnswer[];
+  readonly samplesProblem: string | null;
   /** By the models' digests. */
   readonly weightBytes: ReadonlyMap<string, number>;
 }
 
 export function buildReport(input: ReportInput): JobReport {
-  const { job, spec, samples } = input;
+  const { job, spec, samples, samplesProblem } = input;
   const { id, name, state, createdAt, endedAt, datasetDigest } = job;
   const teachers = spec.teachers.map(({ name, arch }) =>
     modelResult(input, name, architectureLabel(arch), phaseOf(job, 'TRAIN_TEACHER', name)),
@@ -146,6 +150,7 @@ export function buildReport(input: ReportInput): JobReport {
     }),
     phases: job.phases.map(({ kind, subject, state, seconds }) => ({ kind, subject, state, seconds })),
     samples,
+    samplesProblem,
   };
 }
 

@@ -12,7 +12,7 @@ import { CoordinatorClient, hasEnded, type Job } from './coordinator-client.ts';
 import { type JobDisplay, startDisplay } from './job-display.ts';
 import type { CheckedJob } from './job-input.ts';
 import { stateName } from './job-view.ts';
-import { buildReport, type JobReport, type SampleAnswer } from './report.ts';
+import { buildReport, type JobReport, type ReportInput, type SampleAnswer } from './report.ts';
 import { reportLines } from './report-lines.ts';
 import { askRouter } from './rest.ts';
 import { RunRecorder } from './run-folder/recorder.ts';
@@ -55,13 +55,13 @@ export async function runJob(
     const objects = await connection.objects();
     const run: Run = { checked, folder, context, client, objects, router: router.http, signal, startedMs };
     const job = await record(run);
-    const report = await reportOf(run, job);
-    folder.writeReport(report);
+    const report = await writeReport(run, job);
     const succeeded = job.state === 'JOB_STATE_SUCCEEDED';
     const seconds = (monotonicMs() - startedMs) / 1000;
     if (isWhole(job)) {
       const verdict = succeeded ? `succeeded in ${clockTime(seconds)}` : `everything was done in ${clockTime(seconds)}`;
-      for (const line of ['', ...reportLines(report), '', verdict, ...folder.contents()]) context.out(line);
+      const lines = reportLines(report, process.stdout.columns);
+      for (const line of ['', ...lines, '', verdict, ...folder.contents()]) context.out(line);
     }
     if (succeeded) return;
     const message = `job ${checked.spec.name} ${stateName(job.state)}: ${job.message}`;
@@ -77,17 +77,34 @@ function isWhole({ phases }: Job): boolean {
   return phases.length > 0 && phases.every(({ state }) => state === 'PHASE_STATE_DONE');
 }
 
-async function reportOf({ checked, folder, objects, router, signal }: Run, job: Job): Promise<JobReport> {
-  const { spec, trainImages, testImages } = checked;
+/** Written as soon as there is something to write, and again as more is known: what fails later takes nothing away. */
+async function writeReport(run: Run, job: Job): Promise<JobReport> {
+  const { checked, folder, objects, signal } = run;
+  const write = (more: Partial<ReportInput>): JobReport => {
+    const report = buildReport({ ...checked, job, samples: [], samplesProblem: null, weightBytes: new Map(), ...more });
+    folder.writeReport(report);
+    return report;
+  };
+  const report = write({});
+  if (!isWhole(job)) return report;
+  const weightBytes = await unlessAborted(saveModels(objects, job, folder.models), signal);
+  write({ weightBytes });
+  return write({ weightBytes, ...(await askSamples(run)) });
+}
+
+/** All answers, or why there are none. @throws the signal's reason when the run is being stopped */
+async function askSamples(run: Run): Promise<Pick<ReportInput, 'samples' | 'samplesProblem'>> {
+  const { checked, context, router, signal } = run;
   const samples: SampleAnswer[] = [];
-  let weightBytes = new Map<string, number>();
-  if (isWhole(job)) {
+  try {
     for (const image of checked.samples) {
-      samples.push(await askRouter(router, spec.publish.route, image, signal));
+      samples.push(await askRouter(router, checked.spec.publish.route, image, signal));
     }
-    weightBytes = await unlessAborted(saveModels(objects, job, folder.models), signal);
+    return { samples, samplesProblem: null };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    return { samples: [], samplesProblem: describeError(error) };
   }
-  return buildReport({ job, spec, trainImages, testImages, samples, weightBytes });
 }
 
 /** Follows the job to its end, on the screen and in the run's folder. */
@@ -95,14 +112,17 @@ async function record(run: Run): Promise<Job> {
   const { folder, context, objects, signal, startedMs } = run;
   const { environment, out } = context;
   const display = startDisplay({ stream: process.stdout, environment, out, startedMs });
-  const recorder = new RunRecorder(folder, objects, (line) => display.above(() => context.note(line)));
   try {
-    const job = await follow(run, display, recorder);
-    await unlessAborted(recorder.settled(), signal);
-    return job;
+    const recorder = new RunRecorder(folder, objects, (line) => display.above(() => context.note(line)));
+    try {
+      const job = await follow(run, display, recorder);
+      await unlessAborted(recorder.settled(), signal);
+      return job;
+    } finally {
+      recorder.close();
+    }
   } finally {
     display.close();
-    recorder.close();
   }
 }
 

@@ -1,12 +1,11 @@
 /** The models of a job as folders: what outlives the cluster that trained them. */
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { invariant } from '../lib/base/errors.ts';
 import { uniqueId } from '../lib/base/random.ts';
-import { loadModel } from '../lib/checkpoint/models.ts';
 import type { ObjectStore } from '../lib/checkpoint/store.ts';
-import { type EncodedArtefact, encodeArtefact, writeArtefactFolder } from '../lib/model/artefact.ts';
+import { writeArtefactFolder } from '../lib/model/artefact.ts';
 import type { Job } from './coordinator-client.ts';
+import { fetchModel } from './fetch-model.ts';
 
 /** The control arm's models are there to be compared with, and nobody serves them. */
 const KEPT: readonly Job['phases'][number]['kind'][] = ['PHASE_KIND_TRAIN_TEACHER', 'PHASE_KIND_DISTIL'];
@@ -33,13 +32,4 @@ export async function saveModels(objects: ObjectStore, { phases }: Job, folder: 
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
-}
-
-/** A stored model as the bytes of its files. */
-export async function fetchModel(objects: ObjectStore, digest: string): Promise<EncodedArtefact> {
-  const { manifest, tensors } = await loadModel(objects, digest);
-  const { weights: _, ...described } = manifest;
-  const artefact = encodeArtefact(described, tensors);
-  invariant(artefact.digest === digest, 'a model that is written again is the same');
-  return artefact;
 }

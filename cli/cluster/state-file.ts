@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { cacheRoot } from '../../lib/base/folders.ts';
 import type { Environment } from '../../lib/base/settings.ts';
+import { isAlive } from '../process-alive.ts';
 import type { Endpoints } from './local-cluster.ts';
 
 const stateSchema = z.object({
@@ -56,14 +57,5 @@ function parseJson(text: string): unknown {
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

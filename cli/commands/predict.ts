@@ -35,7 +35,7 @@ export function addPredictCommand(program: Command, context: CliContext): void {
     .command('predict')
     .description('Classify image files (JPEG, PNG, WebP, …) through the router.')
     .argument('<image...>', 'image files; they are scaled to the model’s input size')
-    .option('--route <name>', 'the route to ask (default: the only one there is)')
+    .option('--route <name>', 'the route to ask (default: the only one there is, control routes apart)')
     .option(
       '--rule <rule>',
       `how the specialists' answers are combined: ${ROUTE_RULES.join(', ')} (default: the route's own)`,
@@ -75,11 +75,19 @@ async function predict(images: readonly string[], options: PredictOptions, conte
   }
 }
 
+/** The route of a control arm stands beside the one that it is compared with; nobody means it without naming it. */
+export function onlyRouteOf(names: readonly string[]): string | undefined {
+  const controls = new Set(names.map((name) => `${name}-control`));
+  const [first, ...others] = names.filter((name) => !controls.has(name));
+  return others.length === 0 ? first : undefined;
+}
+
 async function onlyRoute(options: PredictOptions, context: CliContext): Promise<string> {
   const client = new CoordinatorClient(coordinatorAddress(options.coordinator, context), context.signal);
   try {
     const names = (await client.routes()).map(({ name }) => name);
-    if (names.length === 1 && names[0] !== undefined) return names[0];
+    const only = onlyRouteOf(names);
+    if (only !== undefined) return only;
     const message = names.length === 0 ? 'no route has been published yet' : `there are ${names.length} routes`;
     const hint = names.length === 0 ? 'run a job first' : `choose one with --route: ${names.join(', ')}`;
     throw new StillhouseError('FAILED_PRECONDITION', message, { field: '--route', hint });

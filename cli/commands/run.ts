@@ -10,7 +10,7 @@ import { ALLOW_CUSTOM_CODE, refuseCustomCode } from '../../lib/wire/job-losses.t
 import { LocalCluster } from '../cluster/local-cluster.ts';
 import { writeStateFile } from '../cluster/state-file.ts';
 import type { CliContext } from '../context.ts';
-import { checkJob, readJob } from '../job-input.ts';
+import { type CheckedJob, checkJob, readJob } from '../job-input.ts';
 import {
   addJobFileOptions,
   addSizeOptions,
@@ -67,6 +67,26 @@ async function run(file: string, options: RunOptions, context: CliContext): Prom
   const students = studentsFor(spec, options);
   const specialists = options.specialists ?? Math.min(DEFAULT_SPECIALISTS_MAX, spec.students.length);
   const folder = new RunFolder(options.out ?? join('runs', spec.name), spec);
+  try {
+    await runIn(folder, checked, { ...options, students, specialists }, context);
+  } finally {
+    folder.release();
+  }
+}
+
+interface SizedOptions extends RunOptions {
+  readonly students: number;
+  readonly specialists: number;
+}
+
+async function runIn(
+  folder: RunFolder,
+  checked: CheckedJob,
+  options: SizedOptions,
+  context: CliContext,
+): Promise<void> {
+  const { spec } = checked;
+  const { students, specialists } = options;
   const images = `${grouped(checked.trainImages)} training and ${counted(checked.testImages, 'test image')}`;
   context.out(`${spec.name}${options.quick ? ' (quick)' : ''}: ${images} of ${spec.data.dataset}`);
   const sizes = [
@@ -76,7 +96,7 @@ async function run(file: string, options: RunOptions, context: CliContext): Prom
   ];
   context.out(`starting a local cluster: nats-server, coordinator, ${sizes.join(', ')}, router`);
   const startedMs = monotonicMs();
-  const cluster = await LocalCluster.start({ ...options, students, specialists, logFolder: folder.logs }, context);
+  const cluster = await LocalCluster.start({ ...options, logFolder: folder.logs }, context);
   let removeStateFile: (() => void) | undefined;
   try {
     removeStateFile = writeStateFile(context.environment, cluster.endpoints);

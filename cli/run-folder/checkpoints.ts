@@ -5,7 +5,7 @@ import { describeError } from '../../lib/base/errors.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import { writeArtefactFolder } from '../../lib/model/artefact.ts';
 import type { Job } from '../coordinator-client.ts';
-import { fetchModel } from '../run-models.ts';
+import { fetchModel } from '../fetch-model.ts';
 import { phaseFolder } from './phase-changes.ts';
 
 export interface CheckpointOptions {

@@ -12,20 +12,17 @@ export interface CurvePoint {
 }
 
 /**
- * `loss` and `images_per_second` at each progress, `epoch/loss` and `epoch/accuracy` once per epoch as they were last seen in
- * it, `test/accuracy` at the end of the phase.
+ * `loss` and `images_per_second` at each progress, `epoch/loss` and `epoch/accuracy` over all of an epoch at its last step,
+ * `test/accuracy` at the end of the phase. Epochs that ended within one progress but the last have no point.
  */
 export function curvePoints(changes: readonly PhaseChange[]): CurvePoint[] {
   return changes.flatMap((change) => {
-    const { phase, before, hasMoved, hasEnded } = change;
+    const { phase, hasMoved, hasFinishedEpoch, hasEnded } = change;
     const run = phaseFolder(phase);
     const points: CurvePoint[] = [];
-    if (before !== undefined && before.epoch > 0 && phase.epoch > before.epoch) {
-      points.push({ run, step: before.step, scalars: epochScalars(before) });
-    }
+    if (hasFinishedEpoch) points.push({ run, step: lastStepOf(phase), scalars: epochScalars(phase) });
     const scalars: Scalars = {
       ...(hasMoved ? progressScalars(phase) : {}),
-      ...(hasEnded && phase.epoch > 0 ? epochScalars(phase) : {}),
       ...(hasEnded ? testScalars(phase) : {}),
     };
     if (Object.keys(scalars).length > 0) points.push({ run, step: phase.step, scalars });
@@ -38,8 +35,14 @@ function progressScalars(phase: Phase): Scalars {
   return isTraining(phase) ? { loss: phase.loss, ...speed } : speed;
 }
 
-function epochScalars({ epochLoss, epochAccuracy }: Phase): Scalars {
-  return { 'epoch/loss': epochLoss, 'epoch/accuracy': epochAccuracy };
+function epochScalars({ finishedEpochLoss, finishedEpochAccuracy }: Phase): Scalars {
+  return { 'epoch/loss': finishedEpochLoss, 'epoch/accuracy': finishedEpochAccuracy };
+}
+
+/** The finished epoch's last step; the current one where the job's steps are no whole number of epochs. */
+function lastStepOf({ finishedEpoch, epochs, step, stepsTotal }: Phase): number {
+  const stepsPerEpoch = stepsTotal / epochs;
+  return Number.isInteger(stepsPerEpoch) ? Math.min(step, finishedEpoch * stepsPerEpoch) : step;
 }
 
 function testScalars(phase: Phase): Scalars {

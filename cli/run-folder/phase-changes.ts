@@ -4,10 +4,10 @@ import { type Phase, stateName } from '../job-view.ts';
 
 export interface PhaseChange {
   readonly phase: Phase;
-  /** As it was in the snapshot before; undefined in the first one. */
-  readonly before: Phase | undefined;
   /** Whether a step has been committed since. */
   readonly hasMoved: boolean;
+  /** Whether another epoch has been trained to its end since; of several only the last one is known. */
+  readonly hasFinishedEpoch: boolean;
   /** Whether it has ended since, well or not. */
   readonly hasEnded: boolean;
 }
@@ -18,9 +18,10 @@ export function phaseChanges(before: Job | undefined, job: Job): PhaseChange[] {
     .map((phase, index) => {
       const earlier = before?.phases[index];
       const hasMoved = phase.step > 0 && phase.step !== (earlier?.step ?? 0);
-      return { phase, before: earlier, hasMoved, hasEnded: isOver(phase) && !isOver(earlier) };
+      const hasFinishedEpoch = phase.finishedEpoch > 0 && phase.finishedEpoch !== (earlier?.finishedEpoch ?? 0);
+      return { phase, hasMoved, hasFinishedEpoch, hasEnded: isOver(phase) && !isOver(earlier) };
     })
-    .filter(({ hasMoved, hasEnded }) => hasMoved || hasEnded);
+    .filter(({ hasMoved, hasFinishedEpoch, hasEnded }) => hasMoved || hasFinishedEpoch || hasEnded);
 }
 
 function isOver(phase: Phase | undefined): boolean {

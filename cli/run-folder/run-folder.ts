@@ -1,9 +1,15 @@
-/** The folder of a run, `runs/<job>`: what is where, and what of an earlier run is in the way. */
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+/** The folder of a run, `runs/<job>`: what is where, whose it is, and what of an earlier run is in the way. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { stringify } from 'yaml';
+import { StillhouseError } from '../../lib/base/errors.ts';
 import type { JobSpec } from '../../lib/wire/job-file.ts';
 import { shownPath, table } from '../text.ts';
+import { LOCK_FILE, lockRunFolder } from './run-lock.ts';
+
+const JOB_FILE = 'job.yaml';
+/** The first line of the job file, by which a folder is known as a run's: in no other is anything deleted. */
+const MARKER = '# The job as it ran, with all defaults filled in.';
 
 export class RunFolder {
   /** The folder itself. */
@@ -18,8 +24,12 @@ export class RunFolder {
   readonly models: string;
   readonly #job: string;
   readonly #report: string;
+  readonly #unlock: () => void;
 
-  /** Makes the folder and writes the job into it; what an earlier run has left there goes, its models apart. */
+  /**
+   * Takes the folder until `release` and writes the job into it; what an earlier run has left there goes, its models apart.
+   * @throws FAILED_PRECONDITION for a folder with other things than a run's, or one in which another run is at work
+   */
   constructor(path: string, spec: JobSpec) {
     this.path = path;
     this.logs = join(path, 'logs');
@@ -27,17 +37,25 @@ export class RunFolder {
     this.tensorboard = join(path, 'tensorboard');
     this.checkpoints = join(path, 'checkpoints');
     this.models = join(path, 'models');
-    this.#job = join(path, 'job.yaml');
+    this.#job = join(path, JOB_FILE);
     this.#report = join(path, 'report.json');
+    refuseForeign(path);
+    mkdirSync(path, { recursive: true });
+    this.#unlock = lockRunFolder(path);
     for (const old of [this.logs, this.metrics, this.tensorboard, this.checkpoints, this.#report]) {
       rmSync(old, { recursive: true, force: true });
     }
-    mkdirSync(this.logs, { recursive: true });
-    writeFileSync(this.#job, `# The job as it ran, with all defaults filled in.\n${stringify(spec)}`);
+    writeWhole(this.#job, `${MARKER}\n${stringify(spec)}`);
+    mkdirSync(this.logs);
+  }
+
+  /** Lets other runs have the folder. */
+  release(): void {
+    this.#unlock();
   }
 
   writeReport(report: object): void {
-    writeFileSync(this.#report, `${JSON.stringify(report, null, 2)}\n`);
+    writeWhole(this.#report, `${JSON.stringify(report, null, 2)}\n`);
   }
 
   /** What the run has left, a line each. */
@@ -56,6 +74,33 @@ export class RunFolder {
     const entries = found.map(([path, text]) => [`  ${relative(this.path, path)}`, text]);
     return [`in ${shown}:`, ...table([['', ''], ...entries]).slice(1)];
   }
+}
+
+/** A reader sees the file as it was or as it is, never half of it. */
+function writeWhole(path: string, text: string): void {
+  const draft = `${path}.draft`;
+  writeFileSync(draft, text);
+  renameSync(draft, path);
+}
+
+/** Refuses what is there and is neither empty nor a run's. */
+function refuseForeign(path: string): void {
+  if (!existsSync(path)) return;
+  const hint = 'choose another folder with --out';
+  let names: string[];
+  try {
+    names = readdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTDIR') throw error;
+    throw new StillhouseError('FAILED_PRECONDITION', `${shownPath(path)} is a file, expected a folder`, {
+      ...{ field: '--out', hint, cause: error },
+    });
+  }
+  const others = names.filter((name) => name !== LOCK_FILE && name !== `${JOB_FILE}.draft`);
+  const job = join(path, JOB_FILE);
+  if (others.length === 0 || (existsSync(job) && readFileSync(job, 'utf8').startsWith(`${MARKER}\n`))) return;
+  const message = `${shownPath(path)} is not empty and not the folder of a run: it has no ${JOB_FILE} that a run has written`;
+  throw new StillhouseError('FAILED_PRECONDITION', message, { field: '--out', hint });
 }
 
 function isEmptyFolder(path: string): boolean {

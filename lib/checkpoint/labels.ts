@@ -125,6 +125,22 @@ function problemOf({ datasetDigest, teacherDigest, ids, classes, logits }: Label
   return `the logit of sample ${ids[Math.floor(at / classes)]} for class ${at % classes} is ${logits[at]}`;
 }
 
+/** @throws FAILED_PRECONDITION, field `labels_digest`, when the table is of other data, another teacher or other classes */
+export function requireLabels(
+  table: LabelsTable,
+  digest: string,
+  expected: { readonly datasetDigest: string; readonly teacherDigest?: string; readonly classes: number },
+): void {
+  const of = (what: string, actual: string | number, wanted: string | number) => {
+    if (actual === wanted) return;
+    const message = `labels ${digest} are of ${what} ${actual}, expected ${wanted}`;
+    throw new StillhouseError('FAILED_PRECONDITION', message, { field: 'labels_digest' });
+  };
+  of('data set', table.datasetDigest, expected.datasetDigest);
+  of('teacher', table.teacherDigest, expected.teacherDigest ?? table.teacherDigest);
+  of('a teacher whose number of classes is', table.classes, expected.classes);
+}
+
 function decodeFile(bytes: Uint8Array, where: string): ReturnType<typeof decodeSafetensors> {
   try {
     return decodeSafetensors(bytes, where);

@@ -1,6 +1,7 @@
 /** From a job's `distill` block to the loss that a student trains with, and the code that the job brings for it. */
 import { invariant, StillhouseError } from '../base/errors.ts';
 import type { Compute } from '../distill/compute.ts';
+import type { Scheduled } from '../distill/loss-schedule.ts';
 import type { Loss, LossTerm } from '../distill/loss-spec.ts';
 import type { DistillSpec, JobSpec, LossModule, LossTermSpec } from './job-spec.ts';
 
@@ -85,7 +86,7 @@ export function mayUseTeacher({ loss }: DistillSpec): boolean {
  */
 export function dustbinTemperature({ loss, temperature }: DistillSpec): number {
   const looking = loss.filter((term) => term.weight !== 0 && !('type' in term && term.type === 'cross-entropy'));
-  const temperatures = new Set(looking.map((term) => term.temperature ?? temperature));
+  const temperatures = new Set(looking.map((term) => fixed(term.temperature ?? temperature)));
   const [only] = temperatures;
   if (temperatures.size === 1 && typeof only === 'number') return only;
   const message = 'distill.temperature: expected one fixed temperature for all terms, because a student has a dustbin';
@@ -93,6 +94,10 @@ export function dustbinTemperature({ loss, temperature }: DistillSpec): number {
     field: 'distill.temperature',
     hint: 'the teacher adds up the other classes’ probabilities at one temperature; take out schedules and temperatures of terms, or dustbin',
   });
+}
+
+function fixed(amount: Scheduled): Scheduled {
+  return typeof amount !== 'number' && amount.type === 'constant' ? amount.value : amount;
 }
 
 function trainedTerm(term: LossTermSpec, index: number, loaded: LoadedLosses): LossTerm {

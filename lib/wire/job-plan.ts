@@ -17,13 +17,7 @@ import type { TrainingPlan } from '../distill/training-loop.ts';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
 import type { DecodedArtefact, ModelManifest } from '../model/artefact.ts';
 import { manifestArchitecture } from '../model/manifest-network.ts';
-import {
-  distillationLoss,
-  dustbinTemperature,
-  type LoadedLosses,
-  mayUseTeacher,
-  NO_LOADED_LOSSES,
-} from './job-losses.ts';
+import { distillationLoss, dustbinTemperature, type LoadedLosses, NO_LOADED_LOSSES } from './job-losses.ts';
 import type { JobSpec, NetworkSpec, TrainSpec, ViewsSpec } from './job-spec.ts';
 import { type StartingState, startingState } from './starting-state.ts';
 import { teacherViews } from './teacher-views.ts';
@@ -93,7 +87,7 @@ export function planTeacher(job: JobSpec, dataset: Dataset, name: string, init: 
 export interface StudentFacts {
   /** The model to start from, where the job names one. */
   readonly init: DecodedArtefact | null;
-  /** Of the job's custom terms, which the compute thread has loaded; the control arm needs none. */
+  /** Of the job's custom terms, which the compute thread has loaded. */
   readonly losses?: LoadedLosses | undefined;
   /** Null where nobody has asked the teacher: every image then has its label. */
   readonly answers: TeacherAnswers | null;
@@ -120,9 +114,10 @@ export function planStudent(
   const { train } = splits;
   const labelled = labelledSamples(job, dataset, train);
   const byLabel = samplesByLabel(dataset, labelled, classes, dustbin);
-  const loss = control ? CONTROL_LOSS : distillationLoss(job.distill, losses);
-  const isDistilled = control ? mayUseTeacher(job.distill) : needsTeacher(loss.terms);
-  const byTeacher = isDistilled ? samplesByTeacher(dataset, { train, labelled, classes, dustbin, answers }) : byLabel;
+  const distillation = distillationLoss(job.distill, losses);
+  const byTeacher = needsTeacher(distillation.terms)
+    ? samplesByTeacher(dataset, { train, labelled, classes, dustbin, answers })
+    : byLabel;
   return plan(job, dataset, {
     name,
     arm: control ? 'control' : 'distil',
@@ -131,7 +126,7 @@ export function planStudent(
     views: job.data.views,
     classes,
     dustbin,
-    loss,
+    loss: control ? CONTROL_LOSS : distillation,
     init,
     splits,
     testIds: restrictToClasses(splits.test, dataset.labels, classes.classIds),

@@ -2,7 +2,7 @@
 import { StillhouseError } from '../base/errors.ts';
 import { resolveClasses } from '../data/class-map.ts';
 import type { JobSpec } from './job-spec.ts';
-import { type RouteRule, rulesFor } from './route-rules.ts';
+import { dustbinObstacle, type RouteRule, rulesFor } from './route-rules.ts';
 
 const CONTROL_SUFFIX = '-control';
 /** Names of routes are labels: they become host names. */
@@ -40,23 +40,21 @@ function checkRule(spec: JobSpec, classNames: readonly string[] | undefined): vo
     throw refusal('publish.rule', 'best is chosen on the calibrate split, which has no images', 'set data.calibrate');
   }
   if (!routeRules(spec).includes('dustbin')) return;
-  const without = students.findIndex(({ dustbin }) => !dustbin);
-  if (without !== -1) {
-    const name = `students[${without}]`;
-    throw refusal('publish.rule', `dustbin needs every student to have a dustbin, ${name} has none`, DUSTBIN_HINT);
+  const legs = students.map(({ classes, dustbin }, index) => {
+    const named = classes ?? classNames ?? [];
+    const classIds =
+      classNames === undefined ? [] : resolveClasses(named, classNames, `students[${index}].classes`).classIds;
+    return { classIds, dustbin };
+  });
+  const obstacle = dustbinObstacle(legs);
+  if (obstacle?.kind === 'no-dustbin') {
+    const text = `dustbin needs every student to have a dustbin, students[${obstacle.leg}] has none`;
+    throw refusal('publish.rule', text, DUSTBIN_HINT);
   }
-  if (classNames === undefined) return;
-  const owners = new Map<number, string>();
-  for (const [index, student] of students.entries()) {
-    const { classIds } = resolveClasses(student.classes ?? classNames, classNames, `students[${index}].classes`);
-    for (const classId of classIds) {
-      const other = owners.get(classId);
-      if (other !== undefined) {
-        const both = `"${classNames[classId]}" is a class of ${other} and of ${student.name}`;
-        throw refusal('publish.rule', `the rule dustbin needs students without common classes: ${both}`, RULE_HINT);
-      }
-      owners.set(classId, student.name);
-    }
+  if (obstacle !== undefined) {
+    const [first, second] = obstacle.legs.map((leg) => students[leg]?.name);
+    const both = `"${classNames?.[obstacle.classId]}" is a class of ${first} and of ${second}`;
+    throw refusal('publish.rule', `the rule dustbin needs students without common classes: ${both}`, RULE_HINT);
   }
 }
 

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { AveragingSpec, JobSpec } from './job-spec.ts';
 import { distill } from './loss-schema.ts';
 import { studentSchema, teacherSchema, viewsSchema } from './model-schema.ts';
-import { ROUTE_RULES } from './route-rules.ts';
+import { ROUTE_RULES, type RouteRule } from './route-rules.ts';
 import {
   atLeastZero,
   block,
@@ -65,7 +65,7 @@ function train(lanes: number, microBatch: number, epochs: number) {
       lanes: whole(1, MAX_LANES).default(lanes),
       microBatch: whole(1, MAX_MICRO_BATCH).default(microBatch),
       epochs: whole(1, 10_000).default(epochs),
-      checkpointEpochs: whole(0, 10_000).default(1),
+      checkpointEpochs: whole(0, 10_000).default(0),
       optimizer: optional(optimizer, { type: 'adam' }),
       precision: oneOf('float32', 'bfloat16', 'float16').default('float32'),
       compile: oneOf('auto', 'required').default('auto'),
@@ -88,7 +88,13 @@ const floors = block({
   teacher: fraction().optional(),
   gain: fraction().optional(),
   route: fraction().optional(),
-  rules: z.partialRecord(oneOf(...ROUTE_RULES), fraction(), 'a block of rules and their floors').default({}),
+  rules: optional(
+    block({
+      'max-softmax': fraction().exactOptional(),
+      'max-logit': fraction().exactOptional(),
+      dustbin: fraction().exactOptional(),
+    } satisfies Record<RouteRule, z.ZodType>),
+  ),
 });
 
 const evaluate = block({

@@ -19,6 +19,7 @@ export class ShareMeter {
   readonly #plan: EpochPlan;
   /** Of the epoch of the latest step: its number from 1, its samples so far, and their sums. */
   #epoch = { number: 0, samples: 0, loss: 0, right: 0 };
+  #finished = { finishedEpoch: 0, finishedEpochLoss: 0, finishedEpochAccuracy: 0 };
   #checkpoint = { digest: '', epoch: 0 };
   #firstLoss = 0;
   #loss = 0;
@@ -68,6 +69,10 @@ export class ShareMeter {
       loss: before.loss + samples * loss,
       right: before.right + samples * accuracy,
     };
+    const { steps, stepsPerEpoch } = this.#plan;
+    if ((step + 1) % stepsPerEpoch !== 0 && step + 1 !== steps) return;
+    const { loss: losses, right, samples: all } = this.#epoch;
+    this.#finished = { finishedEpoch: number, finishedEpochLoss: losses / all, finishedEpochAccuracy: right / all };
   }
 
   #progress(weightsDigest: string): TaskProgressFields {
@@ -80,6 +85,7 @@ export class ShareMeter {
       epochs: Math.ceil(this.#plan.steps / this.#plan.stepsPerEpoch),
       epochLoss: samples === 0 ? 0 : loss / samples,
       epochAccuracy: samples === 0 ? 0 : right / samples,
+      ...this.#finished,
       checkpointDigest: this.#checkpoint.digest,
       checkpointEpoch: this.#checkpoint.epoch,
       share: {

@@ -1,5 +1,6 @@
 /** A model in training in this process: opened at its seeded start, trained, evaluated, stored. */
 import { bytesOf, sha256 } from '../base/digest.ts';
+import type { Logger } from '../base/log.ts';
 import { retryUnavailable } from '../base/retry.ts';
 import { loadModel, storeModel } from '../checkpoint/models.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
@@ -10,7 +11,7 @@ import { evaluate } from '../distill/evaluate.ts';
 import { FrozenBackbone } from '../distill/frozen-backbone.ts';
 import type { ImageSource, TrainableModel } from '../distill/trainable-model.ts';
 import { augmentedImages } from '../distill/training-loop.ts';
-import { type DecodedArtefact, encodeArtefact } from '../model/artefact.ts';
+import { type DecodedArtefact, type EncodedArtefact, encodeArtefact } from '../model/artefact.ts';
 import { hasFixedFeatures } from '../model/freeze.ts';
 import { exportTensors } from '../model/parameters.ts';
 import { type ModelPlan, manifestOf } from './job-plan.ts';
@@ -101,17 +102,23 @@ export async function evaluateAndStore(request: StoreRequest): Promise<StoredMod
   const found = await evaluate(program, dataset, testIds, classes, labelOf, signal);
   const { correct, evaluated, imagesPerSecond } = found;
   const testAccuracy = evaluated === 0 ? 0 : correct / evaluated;
-  const stored = await store(request, { testAccuracy });
-  return { ...stored, correct, evaluatedImages: evaluated, predictImagesPerSecond: imagesPerSecond };
+  const artefact = await artefactOf(request, { testAccuracy });
+  const modelDigest = await retryUnavailable(() => storeModel(request.objects, artefact), {
+    ...STORE_PATIENCE,
+    signal,
+  });
+  const manifestJson = new TextDecoder().decode(artefact.manifestBytes);
+  return { modelDigest, manifestJson, correct, evaluatedImages: evaluated, predictImagesPerSecond: imagesPerSecond };
 }
 
 /**
  * What is done between two epochs: now and then the model as it stands is stored.
+ * One that cannot be stored is told to the log, and the training goes on without it.
  * @param everyEpochs 0: never, and nothing is done between epochs
  * @param onStored told the checkpoint's digest and the number of the epoch that has ended, from 1
  */
 export function checkpoints(
-  request: StoreRequest,
+  request: StoreRequest & { readonly logger: Logger },
   everyEpochs: number,
   onStored: (digest: string, epoch: number) => void,
 ): { readonly onEpoch?: (epoch: number) => Promise<void> } {
@@ -119,17 +126,19 @@ export function checkpoints(
   return {
     onEpoch: async (epoch) => {
       if (epoch % everyEpochs !== 0) return;
-      onStored((await store(request, { epoch })).modelDigest, epoch);
+      const artefact = await artefactOf(request, { epoch });
+      await storeModel(request.objects, artefact).then(
+        (digest) => onStored(digest, epoch),
+        (err) => request.logger.warn({ err, epoch }, 'no checkpoint could be stored; the training goes on'),
+      );
     },
   };
 }
 
-async function store(
-  { program, plan, dataset, job, jobId, teacher, objects, signal }: StoreRequest,
+async function artefactOf(
+  { program, plan, dataset, job, jobId, teacher }: StoreRequest,
   metrics: Readonly<Record<string, number>>,
-): Promise<Pick<StoredModel, 'modelDigest' | 'manifestJson'>> {
+): Promise<EncodedArtefact> {
   const tensors = exportTensors(plan.program.model, await program.read('parameters'), await program.read('statistics'));
-  const artefact = encodeArtefact(manifestOf(jobId, job, dataset, plan, { teacher, metrics }), tensors);
-  const modelDigest = await retryUnavailable(() => storeModel(objects, artefact), { ...STORE_PATIENCE, signal });
-  return { modelDigest, manifestJson: new TextDecoder().decode(artefact.manifestBytes) };
+  return encodeArtefact(manifestOf(jobId, job, dataset, plan, { teacher, metrics }), tensors);
 }

@@ -33,6 +33,9 @@ const NATIVE_WAYS = [
   { name: 'the installer of tfjs-node-gpu', take: runOwnInstaller },
 ];
 
+const WITHOUT_NATIVE =
+  "set-up stops here, to go on with it next time (STILLHOUSE_ENGINE=plain goes without TensorFlow's library, far slower)";
+
 /**
  * `STILLHOUSE_ENGINE`: `native` refuses plain TensorFlow.js, `plain` wants nothing else, `auto` falls back.
  *
@@ -96,7 +99,11 @@ export async function installEngine(root, cache, context) {
       await forgetFallback(root);
       return;
     } catch (error) {
-      if (!(error instanceof SetupError) || error.isFinal) throw error;
+      if (!(error instanceof SetupError)) throw error;
+      if (error.isFinal) {
+        if (choice === 'auto') progress.say(`engine: not by ${way.name}; ${WITHOUT_NATIVE}`);
+        throw error;
+      }
       attempts.push({ way: way.name, problem: error.message, hint: error.hint });
       progress.say(`engine: not by ${way.name}: ${error.message}`);
     }

@@ -5,7 +5,8 @@ export class SetupError extends Error {
   /**
    * @param {string} message what is wrong, without a full stop
    * @param {{hint?: string, cause?: unknown, isFinal?: boolean}} [details] `isFinal`: no other way is to be tried instead
-   *   (content that is not the pinned one, a full disk, something of the user's in the way)
+   *   (a download that the network broke off, content that is not the pinned one, a full disk, something of the user's in
+   *   the way)
    */
   constructor(message, { hint, cause, isFinal = false } = {}) {
     super(message, cause === undefined ? undefined : { cause });

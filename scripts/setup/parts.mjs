@@ -43,7 +43,7 @@ import { installWeights, weightsFile, weightsReady } from './weights.mjs';
 /**
  * @typedef {object} Part
  * @property {string} title
- * @property {boolean} [forTests] only the tests need it; without it they say so
+ * @property {boolean} [isOptional] goes without it where it can't be had; the tests that would use it say so
  * @property {(context: object) => Promise<boolean>} ready
  * @property {(context: object) => Promise<void>} make
  * @property {(context: object) => Promise<Need>} need
@@ -110,7 +110,6 @@ const WEIGHTS_PART = {
 
 const TENSORBOARD_PART = {
   title: "TensorBoard's reader (for the tests)",
-  forTests: true,
   ready: ({ cache }) => tensorboardReady(cache),
   make: (context) => installTensorboard(context.cache, context),
   need: async ({ cache }) => ({
@@ -122,7 +121,7 @@ const TENSORBOARD_PART = {
 
 const GRPCURL_PART = {
   title: `grpcurl ${GRPCURL.version} (for the tests)`,
-  forTests: true,
+  isOptional: true,
   ready: async ({ cache }) => (await findGrpcurl(cache)) !== undefined,
   make: (context) => installGrpcurl(context.cache, context),
   need: async ({ cache }) => ({

@@ -1,8 +1,9 @@
 /** Fetching single pinned wheels with pip. Of a user's pip settings only those about where to fetch from count. */
-import { readdir, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { discardDownload, downloadedBytes, isWhole, openDownload } from './downloads.mjs';
 import { SetupError } from './errors.mjs';
+import { isMissing } from './files.mjs';
 import { lastLine, run } from './process.mjs';
 
 /**
@@ -28,6 +29,11 @@ const NETWORK_SETTINGS = new Set([
 ]);
 
 const RESUMING_PIP = join(import.meta.dirname, 'pip-resume.py');
+
+/** In the staging folder: all that pip has to say, which its output has only a part of. */
+const PIP_LOG = 'pip.log';
+
+const WHERE_FROM = '`python3 -m pip config list` for index-url, proxy and no-index';
 
 /**
  * Downloads a wheel. What an interrupted run has of it is not fetched again.
@@ -57,7 +63,7 @@ export async function downloadWheel(wheel, folder, { cache, signal, update, env 
     // The damage may be in what an earlier run has left; a second time it is the index's.
     if (heldBytes > 0) result = await fetchIt();
   }
-  if (result.code !== 0) throw pipError(wheel.requirement, result.output);
+  if (result.code !== 0) throw pipError(wheel.requirement, result.output, await textIfAny(join(folder, PIP_LOG)));
   const name = (await readdir(folder)).find((entry) => entry.endsWith('.whl'));
   if (name === undefined) {
     throw new SetupError(`pip left no wheel of ${wheel.requirement}`, { hint: lastLine(result.output) });
@@ -75,7 +81,7 @@ function downloadArgs(wheel, folder) {
     ...['--implementation', 'cp', '--abi', `cp${python.replace('.', '')}`, '--abi', 'none'],
     // Our own cache keeps what is needed of it.
     ...['--no-cache-dir', '--disable-pip-version-check', '--no-input', '--progress-bar=off', '--no-color'],
-    ...['--dest', folder],
+    ...['--dest', folder, '--log', join(folder, PIP_LOG)],
   ];
 }
 
@@ -137,8 +143,15 @@ function isWrongHash(output) {
   return /DO NOT MATCH THE HASHES|HashMismatch|Got +[0-9a-f]{64}/.test(output);
 }
 
-/** pip's failure in one line, with what to do. */
-export function pipError(requirement, output) {
+/**
+ * pip's failure in one line, with what to do. It is final, so that the next run goes on with the download, unless starting
+ * again would not mend it: an index that answers and does not have the wheel.
+ *
+ * @param {string} requirement
+ * @param {string} output what pip printed
+ * @param {string} log pip's log; it alone names every index that did not answer
+ */
+export function pipError(requirement, output, log) {
   if (isWrongHash(output)) {
     const got = /Got +([0-9a-f]{64})/.exec(output)?.[1];
     return new SetupError(
@@ -155,23 +168,46 @@ export function pipError(requirement, output) {
       isFinal: true,
     });
   }
-  const trouble = /(?:Retrying .*after connection broken by '|Could not fetch URL [^:]*:[^:]*: )(.*)/.exec(output)?.[1];
-  if (trouble !== undefined || /ConnectionError|ReadTimeout|ProxyError|SSLError/.test(output)) {
-    return new SetupError(
-      `pip could not download ${requirement}, the package index can't be reached (${shorten(trouble ?? lastLine(output))})`,
-      {
-        hint: 'check the network, and behind a proxy or mirror PIP_PROXY or PIP_INDEX_URL; then start again',
-      },
-    );
-  }
-  if (/\(from versions: none\)/.test(output)) {
-    return new SetupError(`pip could not download ${requirement}, the package index can't be reached or lacks it`, {
-      hint: 'check the network, and `python3 -m pip config list` for index-url, proxy and no-index; then start again',
-    });
-  }
-  return new SetupError(`pip could not download ${requirement} (${shorten(lastError(output))})`, {
-    hint: 'fix that and start again',
+  if (/\(from versions: /.test(output)) return notFoundError(requirement, log);
+  const reason = shorten(lastError(output));
+  if (/^ *ERROR: HTTP error (?:404|410) /m.test(output)) return lackingError(requirement, reason);
+  return new SetupError(`pip could not download ${requirement} (${reason})`, {
+    hint: `check the network, and ${WHERE_FROM}; then start again, it goes on where it was`,
+    isFinal: true,
   });
+}
+
+/** pip says the same of an index without the wheel and of one that it can't ask. */
+function notFoundError(requirement, log) {
+  const failures = [
+    ...log.matchAll(/Could not fetch URL \S+: (.*) - skipping|(The repository located at .* is not a trusted)/g),
+  ];
+  const trouble = failures
+    .map(([, fetching, asking]) => fetching ?? asking)
+    .find((text) => !/^(?:404|410) /.test(text));
+  if (trouble === undefined) return lackingError(requirement, 'no version of it that fits');
+  return new SetupError(
+    `pip could not download ${requirement}, the package index can't be reached (${shorten(trouble)})`,
+    {
+      hint: 'check the network, and behind a proxy or mirror PIP_PROXY or PIP_INDEX_URL; then start again, it goes on where it was',
+      isFinal: true,
+    },
+  );
+}
+
+function lackingError(requirement, reason) {
+  return new SetupError(`your package index does not have ${requirement} (${reason})`, {
+    hint: `check ${WHERE_FROM}; then start again`,
+  });
+}
+
+async function textIfAny(path) {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    return '';
+  }
 }
 
 function lastError(output) {

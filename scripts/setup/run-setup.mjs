@@ -10,7 +10,7 @@ import { partsFor } from './parts.mjs';
 import { cacheRoot, dataRoot, ROOT } from './paths.mjs';
 import { freeAt, lookAt, planLines, requireRoom } from './plan.mjs';
 import { Progress } from './progress.mjs';
-import { findGrpcurl, tensorboardFolder, tensorboardReady } from './tools.mjs';
+import { findGrpcurl, tensorboardFolder } from './tools.mjs';
 
 /**
  * @param {object} [options]
@@ -31,7 +31,7 @@ export async function runSetup({ for: purpose = 'start', retryEngine = false, si
   const parts = partsFor(purpose);
   if (!(await allReady(parts, context))) await makeMissing(parts, context);
   signal?.throwIfAborted();
-  const tools = purpose === 'test' ? await findTools(cache) : {};
+  const tools = purpose === 'test' ? { tensorboard: tensorboardFolder(cache), grpcurl: await findGrpcurl(cache) } : {};
   return { root, cache, data, natsServer: await natsServerReady(cache), tools };
 }
 
@@ -70,17 +70,12 @@ async function makeMissing(parts, context) {
   }
 }
 
-/** A part that only the tests need may be missing: then it is said. */
+/** An optional part may be missing: then it is said. */
 async function makePart(part, context) {
   try {
     await part.make(context);
   } catch (error) {
-    if (!part.forTests || !(error instanceof SetupError) || error.isFinal) throw error;
+    if (!part.isOptional || !(error instanceof SetupError) || error.isFinal) throw error;
     context.progress.say(`without ${part.title}: ${error.message}`);
   }
-}
-
-async function findTools(cache) {
-  const tensorboard = (await tensorboardReady(cache)) ? tensorboardFolder(cache) : undefined;
-  return { tensorboard, grpcurl: await findGrpcurl(cache) };
 }

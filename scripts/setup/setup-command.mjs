@@ -67,10 +67,10 @@ export async function runSetupCommand(args) {
   }
 }
 
-/** Says what there is. What only the tests need may be missing. */
+/** Says what there is. What is optional may be missing. */
 async function check(purpose, { json, retryEngine }) {
   const rows = await lookAt(partsFor(purpose), { ...setupContext(), retryEngine });
-  const isComplete = rows.every(({ ready, part }) => ready || part.forTests);
+  const isComplete = rows.every(({ ready, part }) => ready || part.isOptional);
   if (!json) for (const line of await checkLines(rows)) console.log(line);
   else {
     const parts = [];

@@ -1,6 +1,6 @@
 /**
- * What only the tests need: TensorBoard's own reader of event files, and grpcurl. Both are optional: without one of them
- * set-up says so, and the tests that would use it say it too.
+ * What only the tests need: TensorBoard's own reader of event files, and grpcurl. grpcurl is optional: without Go set-up
+ * says so, and the tests that would use it say it too.
  */
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -33,7 +33,10 @@ export async function installTensorboard(cache, { signal, progress, env = proces
   const python = await pythonVersion({ signal });
   const wheels = tensorboardWheels(python);
   if (wheels === undefined) {
-    throw new SetupError(`no numpy is pinned for Python ${python ?? '(there is none)'} on ${process.arch}`);
+    const what = python === undefined ? 'python3 is missing' : `no numpy is pinned for Python ${python}`;
+    throw new SetupError(`${what} (on ${process.platform}-${process.arch}), and the tests need TensorBoard's reader`, {
+      hint: `put a python3 with pip on PATH that is one of ${pinnedPythons().join(', ')}, on Linux, and start again`,
+    });
   }
   await progress.step("TensorBoard's reader (for the tests)", async (update) => {
     const staging = await makeStaging(cache, 'tensorboard');
@@ -64,6 +67,12 @@ function tensorboardWheels(python) {
   const machine = process.arch === 'x64' ? 'x86_64' : 'aarch64';
   const platform = python === '3.14' ? 'manylinux_2_28' : 'manylinux_2_17';
   return [...TENSORBOARD.wheels, { ...numpy, pipPlatform: `${platform}_${machine}`, python }];
+}
+
+function pinnedPythons() {
+  return Object.keys(TENSORBOARD.numpy)
+    .filter((key) => key.endsWith(`-${process.arch}`))
+    .map((key) => key.slice(0, key.indexOf('-')));
 }
 
 async function requireReader(folder, { signal }) {

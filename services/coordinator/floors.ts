@@ -3,31 +3,38 @@ import { type FloorResult, floorResults } from '../../lib/wire/job-floors.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import type { PhaseName, PhaseRecord } from './job-record.ts';
 
-/** Every floor that was missed, e.g. `teacher big 78.2 % < 79.0 %`. What was never measured has missed its floor. */
+/** Every floor that was missed, e.g. `teacher big 78.2 % < 79.0 %`. What was never measured has missed its floor, and says so. */
 export function missedFloors(spec: JobSpec, phases: readonly PhaseRecord[]): string[] {
   const phaseOf = (kind: PhaseName, subject: string) =>
     phases.find((phase) => phase.kind === kind && phase.subject === subject);
-  const accuracyOf = (kind: PhaseName) => (subject: string) => phaseOf(kind, subject)?.accuracy ?? null;
+  const accuracyOf = (kind: PhaseName) => (subject: string) => measured(phaseOf(kind, subject));
   const evaluation = phaseOf('EVALUATE_ROUTE', spec.publish.route);
   const results = floorResults(spec, {
     teacher: accuracyOf('TRAIN_TEACHER'),
     student: accuracyOf('DISTIL'),
     control: accuracyOf('CONTROL'),
-    route: () => evaluation?.accuracy ?? null,
+    route: () => measured(evaluation),
     rule: (rule) => {
       const result = evaluation?.rules.find((one) => one.rule === rule);
-      return result === undefined ? null : result.correct / result.evaluatedImages;
+      return result === undefined || result.evaluatedImages === 0 ? null : result.correct / result.evaluatedImages;
     },
   });
   return results.filter(({ isReached }) => !isReached).map(describe);
 }
 
-function describe({ what, subject, rule, value, floor }: FloorResult): string {
-  const [is, least] = distinct(value ?? 0, floor);
-  if (what === 'gain') return `${subject} gained ${is} points < ${least}`;
-  const title = what === 'teacher' ? `teacher ${subject}` : `route ${subject}`;
-  return `${title}${rule === undefined ? '' : ` by ${rule}`} ${is} % < ${least} %`;
+/** Right answers, 0..1; null where nothing was evaluated. */
+function measured(phase: PhaseRecord | undefined): number | null {
+  return phase === undefined || phase.evaluatedImages === 0 ? null : phase.accuracy;
 }
+
+function describe({ what, subject, rule, value, floor }: FloorResult): string {
+  const title = what === 'teacher' ? `teacher ${subject}` : `route ${subject}`;
+  const ruled = what === 'gain' ? `gain of ${subject}` : `${title}${rule === undefined ? '' : ` by ${rule}`}`;
+  if (value === null) return `${ruled} was not measured`;
+  const [is, least] = distinct(value, floor);
+  return what === 'gain' ? `${subject} gained ${is} points < ${least}` : `${ruled} ${is} % < ${least} %`;
+}
+
 /** Both in hundredths, with as many decimals as tell them apart, at least one. */
 function distinct(share: number, floor: number): [string, string] {
   for (let decimals = 1; ; decimals++) {

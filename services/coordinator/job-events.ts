@@ -37,6 +37,9 @@ export interface Progress {
   readonly epochs: number;
   readonly epochLoss: number;
   readonly epochAccuracy: number;
+  readonly finishedEpoch: number;
+  readonly finishedEpochLoss: number;
+  readonly finishedEpochAccuracy: number;
   readonly checkpointDigest: string;
   readonly checkpointEpoch: number;
   /** Absent where a task trains nothing. */

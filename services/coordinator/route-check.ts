@@ -2,7 +2,7 @@
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { parseModelManifest } from '../../lib/model/model-manifest.ts';
 import type { ModelRecord, RouteRecord } from '../../lib/wire/records.ts';
-import { ROUTE_RULES } from '../../lib/wire/route-rules.ts';
+import { dustbinObstacle, ROUTE_RULES } from '../../lib/wire/route-rules.ts';
 
 const NAME = /^[a-zA-Z0-9][-_.a-zA-Z0-9]{0,62}$/;
 
@@ -57,26 +57,21 @@ export async function checkRoute(
 
 /** Each leg's dustbin has to stand for the classes of the others. */
 function checkDustbins({ classNames, legs }: RouteRecord): void {
-  const without = legs.find(({ dustbin }) => !dustbin);
-  expect(
-    without === undefined,
-    'route.rule',
-    `dustbin needs models with a dustbin, that of ${without?.specialist} has none`,
-  );
-  const owners = new Map<number, string>();
-  for (const { specialist, classIds } of legs) {
-    for (const classId of classIds) {
-      const other = owners.get(classId);
-      expect(
-        other === undefined,
-        'route.rule',
-        `dustbin needs legs without common classes, ${other} and ${specialist} share "${classNames[classId]}"`,
-      );
-      owners.set(classId, specialist);
-    }
+  const obstacle = dustbinObstacle(legs);
+  if (obstacle === undefined) return;
+  const nameOf = (leg: number) => legs[leg]?.specialist;
+  if (obstacle.kind === 'no-dustbin') {
+    throw refusal('route.rule', `dustbin needs models with a dustbin, that of ${nameOf(obstacle.leg)} has none`);
   }
+  const [first, second] = obstacle.legs;
+  const both = `${nameOf(first)} and ${nameOf(second)} share "${classNames[obstacle.classId]}"`;
+  throw refusal('route.rule', `dustbin needs legs without common classes, ${both}`);
 }
 
 function expect(condition: boolean, field: string, text: string): void {
-  if (!condition) throw new StillhouseError('INVALID_ARGUMENT', `${field}: ${text}`, { field });
+  if (!condition) throw refusal(field, text);
+}
+
+function refusal(field: string, text: string): StillhouseError {
+  return new StillhouseError('INVALID_ARGUMENT', `${field}: ${text}`, { field });
 }

@@ -89,6 +89,8 @@ export function completeChoice(turn: Turn): string | undefined {
   if (typeof results === 'string') return results;
   const best = bestRule(results);
   turn.patchPhase({ rules: results, ...outcomeOf(best) });
+  // What is left of the phase is the router's: losing the worker that counted no longer matters.
+  turn.patchRun({ tasks: [] });
   const { route } = turn.run;
   if (route === undefined || route.rule === best.rule) closePhase(turn);
   else write(turn, [], { ...route, rule: best.rule });

@@ -1,7 +1,7 @@
 /** A route as it lies in the registry, checked before anything is routed by it. */
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { decodeRoute, type RouteRecord } from '../../lib/wire/records.ts';
-import { type RouteRule, rulesFor } from '../../lib/wire/route-rules.ts';
+import { type DustbinObstacle, dustbinObstacle, type RouteRule, rulesFor } from '../../lib/wire/route-rules.ts';
 
 /** @throws DATA_LOSS naming what is wrong: the record is malformed, or contradicts itself. */
 export function parseRoute(bytes: Uint8Array, where: string): RouteRecord {
@@ -12,23 +12,22 @@ export function parseRoute(bytes: Uint8Array, where: string): RouteRecord {
   if (stray !== undefined) {
     throw broken(where, `specialist "${stray.specialist}" has a class beyond the route's ${route.classNames.length}`);
   }
-  const obstacle = dustbinObstacle(route);
-  if (route.rule === 'dustbin' && obstacle !== undefined) throw broken(where, `rule dustbin: ${obstacle}`);
+  const obstacle = dustbinObstacle(route.legs);
+  if (route.rule === 'dustbin' && obstacle !== undefined) {
+    throw broken(where, `rule dustbin: ${describeObstacle(obstacle, route)}`);
+  }
   return route;
 }
 
 /** The rules by which the route's legs can be combined. */
-export function rulesOf(route: RouteRecord): RouteRule[] {
-  return rulesFor(dustbinObstacle(route) === undefined);
+export function rulesOf({ legs }: RouteRecord): RouteRule[] {
+  return rulesFor(dustbinObstacle(legs) === undefined);
 }
 
-/** Why the rule `dustbin` cannot join these legs, if it cannot: a class counts once, and every leg says what it leaves. */
-function dustbinObstacle({ classNames, legs }: RouteRecord): string | undefined {
-  const without = legs.find(({ dustbin }) => !dustbin);
-  if (without !== undefined) return `specialist "${without.specialist}" has no dustbin`;
-  const all = legs.flatMap(({ classIds }) => classIds);
-  const twice = all.find((id, at) => all.indexOf(id) !== at);
-  return twice === undefined ? undefined : `class "${classNames[twice]}" is answered twice`;
+function describeObstacle(obstacle: DustbinObstacle, { classNames, legs }: RouteRecord): string {
+  return obstacle.kind === 'no-dustbin'
+    ? `specialist "${legs[obstacle.leg]?.specialist}" has no dustbin`
+    : `class "${classNames[obstacle.classId]}" is answered twice`;
 }
 
 function broken(where: string, what: string): StillhouseError {

@@ -3,13 +3,14 @@ import { StillhouseError } from '../../lib/base/errors.ts';
 import { retryUnavailable } from '../../lib/base/retry.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import { selectSplits } from '../../lib/data/splits.ts';
+import { batchProgress } from '../../lib/wire/batch-progress.ts';
 import type { EvaluateRoute__Output } from '../../lib/wire/generated/stillhouse/v1/EvaluateRoute.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { OipClient, outputOf } from '../../lib/wire/oip/client.ts';
 import { IMAGE } from '../../lib/wire/oip/image-signature.ts';
 import { textValues } from '../../lib/wire/oip/raw-tensor.ts';
 import type { OipTensor } from '../../lib/wire/oip/types.ts';
-import type { TaskContext, TaskProgressFields, TaskResult } from '../../lib/wire/worker-session.ts';
+import type { TaskContext, TaskResult } from '../../lib/wire/worker-session.ts';
 
 export interface EvaluateRouteRequest {
   readonly job: JobSpec;
@@ -56,10 +57,10 @@ export async function evaluateRoute(request: EvaluateRouteRequest, task: TaskCon
       }
       done.batches++;
       done.images += batch.length;
-      task.progress(progressOf(workerId, done.batches, done.images));
+      task.progress(batchProgress(workerId, done.batches, done.images));
     });
     const results = rules.map((rule, at) => ({ rule, correct: correct[at] as number, evaluatedImages: ids.length }));
-    const last = progressOf(workerId, done.batches, done.images);
+    const last = batchProgress(workerId, done.batches, done.images);
     return { last, correct: correct[0] as number, evaluatedImages: ids.length, rules: results };
   } finally {
     client.close();
@@ -152,10 +153,4 @@ async function correctAnswers(
     });
   }
   return textValues(outputOf(response, 'label')).filter((label, row) => label === labels[row]).length;
-}
-
-/** No step is taken and no lane computed: batches stand for steps. */
-function progressOf(workerId: string, batches: number, images: number): TaskProgressFields {
-  const share = { workerId, firstLane: 0, lanes: 0, stepsCommitted: batches, samplesCommitted: images };
-  return { step: batches, firstLoss: 0, loss: 0, share: { ...share, pid: process.pid } };
 }

@@ -2,7 +2,7 @@
 import { StillhouseError } from '../../lib/base/errors.ts';
 import type { Logger } from '../../lib/base/log.ts';
 import { indexOfMax } from '../../lib/base/vectors.ts';
-import { loadLabels, rowOf } from '../../lib/checkpoint/labels.ts';
+import { loadLabels, requireLabels, rowOf } from '../../lib/checkpoint/labels.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import type { Compute } from '../../lib/distill/compute.ts';
@@ -55,10 +55,10 @@ export class StudentTrainer {
   async run(request: TrainStudentRequest, task: TaskContext): Promise<TaskResult> {
     const { job, command, dataset, compute, workerId } = request;
     // What the job's code may do was decided when the job was taken on.
-    const losses = command.control ? undefined : await loadCustomLosses(compute, job);
+    const losses = await loadCustomLosses(compute, job);
     const network = job.students.find(({ name }) => name === command.student);
     const init = await loadInit(request.objects, network);
-    const answers = await teacherAnswers(request.objects, command.labelsDigest);
+    const answers = await teacherAnswers(request.objects, command.labelsDigest, dataset);
     const plan = planStudent(job, dataset, command.student, command.control, { init, losses, answers });
     const members = command.view?.members ?? [];
     const self = members.findIndex((member) => member.workerId === workerId);
@@ -83,7 +83,7 @@ export class StudentTrainer {
       const store = storeRequest(request, plan, program, task.signal);
       // The first member stores what all of them have alike.
       const keeper = self === 0 ? store : undefined;
-      const share = await train({ training, plan, own, averager, stream, task, keeper, job });
+      const share = await train({ training, plan, own, averager, stream, task, keeper, job, logger: request.logger });
       return { last: share, ...(keeper === undefined ? {} : await evaluateAndStore(keeper)) };
     } finally {
       task.signal.removeEventListener('abort', onAbort);
@@ -139,9 +139,10 @@ function openStream(
 }
 
 /** What the teacher answered to each training image, where it has labelled them. */
-async function teacherAnswers(objects: ObjectStore, digest: string): Promise<TeacherAnswers | null> {
+async function teacherAnswers(objects: ObjectStore, digest: string, dataset: Dataset): Promise<TeacherAnswers | null> {
   if (digest === '') return null;
   const table = await loadLabels(objects, digest);
+  requireLabels(table, digest, { datasetDigest: dataset.digest, classes: dataset.classNames.length });
   const { classes, logits } = table;
   return (id) => {
     const row = rowOf(table, id);
@@ -170,17 +171,20 @@ interface TrainArguments {
   /** Absent on members that store nothing. */
   readonly keeper: StoreRequest | undefined;
   readonly job: JobSpec;
+  readonly logger: Logger;
 }
 
 async function train(given: TrainArguments): Promise<TaskProgressFields> {
-  const { training, plan, own, averager, stream, task, keeper, job } = given;
+  const { training, plan, own, averager, stream, task, keeper, job, logger } = given;
   const meter = new ShareMeter(own, { steps: plan.training.steps, stepsPerEpoch: epochSteps(plan.training) });
   const { firstLane, lanes } = own;
   const { checkpointEpochs } = job.train;
   const kept =
     keeper === undefined || plan.arm === 'control'
       ? {}
-      : checkpoints(keeper, checkpointEpochs, (digest, epoch) => task.progress(meter.stored(digest, epoch)));
+      : checkpoints({ ...keeper, logger }, checkpointEpochs, (digest, epoch) =>
+          task.progress(meter.stored(digest, epoch)),
+        );
   await runTraining({
     ...training,
     plan: plan.training,

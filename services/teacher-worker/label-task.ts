@@ -7,9 +7,10 @@ import type { Dataset } from '../../lib/data/dataset.ts';
 import { selectSplits } from '../../lib/data/splits.ts';
 import type { Compute, Program } from '../../lib/distill/compute.ts';
 import { openModel } from '../../lib/distill/predictor.ts';
+import { batchProgress } from '../../lib/wire/batch-progress.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { STORE_PATIENCE } from '../../lib/wire/trainer.ts';
-import type { TaskContext, TaskProgressFields, TaskResult } from '../../lib/wire/worker-session.ts';
+import type { TaskContext, TaskResult } from '../../lib/wire/worker-session.ts';
 import { loadTeacher } from './stored-teacher.ts';
 
 export interface LabelImagesRequest {
@@ -42,12 +43,12 @@ export async function labelImages(request: LabelImagesRequest, task: TaskContext
     await task.begun;
     const logits = await answerAll(program, dataset, ids, {
       signal,
-      onBatch: (step, images) => task.progress(progressOf(request.workerId, step, images)),
+      onBatch: (step, images) => task.progress(batchProgress(request.workerId, step, images)),
     });
     const classes = dataset.classNames.length;
     const table: LabelsTable = { datasetDigest: dataset.digest, teacherDigest: modelDigest, ids, classes, logits };
     const labelsDigest = await retryUnavailable(() => storeLabels(objects, table), { ...STORE_PATIENCE, signal });
-    return { last: progressOf(request.workerId, batches, ids.length), labelsDigest };
+    return { last: batchProgress(request.workerId, batches, ids.length), labelsDigest };
   } finally {
     await program.close();
   }
@@ -102,10 +103,4 @@ function requireFinite(logits: Float32Array, ids: Uint32Array, classNames: reado
     field: 'model_digest',
     hint: 'train the teacher with a lower learning rate, or start it from other weights',
   });
-}
-
-/** No step is taken and no lane computed: batches stand for steps. */
-function progressOf(workerId: string, batches: number, images: number): TaskProgressFields {
-  const share = { workerId, firstLane: 0, lanes: 0, stepsCommitted: batches, samplesCommitted: images };
-  return { step: batches, firstLoss: 0, loss: 0, share: { ...share, pid: process.pid } };
 }

@@ -31,7 +31,7 @@ await runProcess('teacher-worker', async (context) => {
     if (start.trainTeacher) {
       const { teacher } = start.trainTeacher;
       worker.doing(`trains teacher ${teacher} of ${jobId}`);
-      return trainTeacher({ jobId, job, teacher, workerId: worker.id, dataset, compute, objects }, task);
+      return trainTeacher({ jobId, job, teacher, workerId: worker.id, dataset, compute, objects, logger }, task);
     }
     if (start.labelImages) {
       const { teacher, modelDigest } = start.labelImages;

@@ -1,7 +1,6 @@
 /** Loads a stored teacher and serves its logits to one job until the task is cancelled. */
 import { untilAborted } from '../../lib/base/clock.ts';
-import { StillhouseError } from '../../lib/base/errors.ts';
-import { type LabelsTable, loadLabels, rowOf } from '../../lib/checkpoint/labels.ts';
+import { type LabelsTable, loadLabels, requireLabels, rowOf } from '../../lib/checkpoint/labels.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import { selectSplits } from '../../lib/data/splits.ts';
@@ -67,14 +66,7 @@ async function storedAnswers(request: ServeTeacherRequest, classes: number): Pro
   const { labelsDigest, modelDigest, dataset, objects } = request;
   if (labelsDigest === '') return null;
   const labels = await loadLabels(objects, labelsDigest);
-  const of = (what: string, actual: string | number, expected: string | number) => {
-    if (actual === expected) return;
-    const message = `labels ${labelsDigest} are of ${what} ${actual}, expected ${expected}`;
-    throw new StillhouseError('FAILED_PRECONDITION', message, { field: 'labels_digest' });
-  };
-  of('data set', labels.datasetDigest, dataset.digest);
-  of('teacher', labels.teacherDigest, modelDigest);
-  of('a teacher whose number of classes is', labels.classes, classes);
+  requireLabels(labels, labelsDigest, { datasetDigest: dataset.digest, teacherDigest: modelDigest, classes });
   return labels;
 }
 

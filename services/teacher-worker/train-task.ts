@@ -1,4 +1,5 @@
 /** Trains a teacher on all lanes, alone, and stores it. */
+import type { Logger } from '../../lib/base/log.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import type { Compute } from '../../lib/distill/compute.ts';
@@ -25,6 +26,7 @@ export interface TrainTeacherRequest {
   readonly dataset: Dataset;
   readonly compute: Compute;
   readonly objects: ObjectStore;
+  readonly logger: Logger;
 }
 
 export async function trainTeacher(request: TrainTeacherRequest, task: TaskContext): Promise<TaskResult> {
@@ -54,7 +56,7 @@ export async function trainTeacher(request: TrainTeacherRequest, task: TaskConte
       teacher: null,
       signal,
       onCommit: (commit) => task.progress(meter.commit(commit, { bytesSent: 0, bytesReceived: 0 })),
-      ...checkpoints(store, network?.train.checkpointEpochs ?? 0, (digest, epoch) =>
+      ...checkpoints({ ...store, logger: request.logger }, network?.train.checkpointEpochs ?? 0, (digest, epoch) =>
         task.progress(meter.stored(digest, epoch)),
       ),
     });

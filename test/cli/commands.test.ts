@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
 import { type CliResult, runCli, runClis } from '../helpers/cli.ts';
@@ -141,6 +141,19 @@ test('run refuses before anything starts, with the path in the file', async (t) 
     t.regex(result.err, err);
     t.is(result.out, '');
   }
+});
+
+test('run leaves a folder alone that is no run’s, before anything starts', async (t) => {
+  const folder = await tempFolder(t);
+  await writeSmallDataset(folder, 'trees');
+  await writeFile(path.join(folder, 'job.yaml'), JOB);
+  const { code, out, err } = await runCli(t, ['run', path.join(folder, 'job.yaml'), '--out', folder], {
+    STILLHOUSE_DATA: folder,
+    STILLHOUSE_NATS_SERVER: '/does/not/exist',
+  });
+  t.deepEqual([code, out], [1, '']);
+  t.regex(err, /^stillhouse: .* is not empty and not the folder of a run: .* \(choose another folder with --out\)\n$/);
+  t.is(await readFile(path.join(folder, 'job.yaml'), 'utf8'), JOB);
 });
 
 test('a job file that is not there is named', async (t) => {

@@ -89,3 +89,17 @@ test('what fits is accepted: its own scale, and a model to start from that decid
     await t.notThrowsAsync(checkJob(job, folder), network);
   }
 });
+
+test('a message that begins with its field is not given the field once more', async (t) => {
+  const folder = await tempFolder(t);
+  await writeSmallDataset(folder, 'trees');
+  const file = path.join(folder, 'job.yaml');
+  const head = 'apiVersion: stillhouse/v1\nkind: Job\nname: demo\n';
+  const models = 'teachers: [{name: big, arch: resnet-8}]\nstudents: [{name: few, arch: simple-cnn}]\n';
+  for (const field of ['labelled', 'train']) {
+    await writeFile(file, `${head}data: {dataset: trees, ${field}: 20000}\n${models}`);
+    const job = await readJob(file, { set: [], quick: false });
+    const message = new RegExp(`^data\\.${field} asks for 20000, [^\\n]*\\(job\\.yaml line 4\\)$`);
+    await t.throwsAsync(checkJob(job, folder), { code: 'INVALID_ARGUMENT', message });
+  }
+});

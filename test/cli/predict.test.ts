@@ -1,6 +1,9 @@
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import sharp from 'sharp';
+import { onlyRouteOf } from '../../cli/commands/predict.ts';
+import { jobSpecFromJson } from '../../lib/wire/job-file.ts';
+import { controlRouteName } from '../../lib/wire/job-routes.ts';
 import { serveInference } from '../../lib/wire/oip/server.ts';
 import { Legs } from '../../services/router/legs.ts';
 import { Router } from '../../services/router/router.ts';
@@ -58,4 +61,20 @@ test('predict answers by the route’s rule or by another that is asked for; the
   t.regex(table.out, /red\.png +blue +73\.1 ?% +cold/);
   t.deepEqual([refused.code, refused.out], [1, '']);
   t.regex(refused.err, /"dustbin", expected one of those that route "colours" allows: max-softmax, max-logit/);
+});
+
+test('the only route is taken unasked, also when the one of its control arm stands beside it', (t) => {
+  const control = (route: string) => {
+    const head = { apiVersion: 'stillhouse/v1', kind: 'Job', name: 'demo', data: { dataset: 'trees' } };
+    const models = { teachers: [{ name: 'big', arch: 'resnet-8' }], students: [{ name: 'few', arch: 'simple-cnn' }] };
+    return controlRouteName(jobSpecFromJson(JSON.stringify({ ...head, ...models, publish: { route } })));
+  };
+  t.is(onlyRouteOf(['trees']), 'trees');
+  t.is(onlyRouteOf(['trees', control('trees')]), 'trees');
+  t.is(onlyRouteOf([control('trees'), 'trees']), 'trees');
+  // Alone it is what there is; beside others it is one of several.
+  t.is(onlyRouteOf([control('trees')]), control('trees'));
+  t.is(onlyRouteOf([control('trees'), 'shrubs']), undefined);
+  t.is(onlyRouteOf(['trees', control('trees'), 'shrubs']), undefined);
+  t.is(onlyRouteOf([]), undefined);
 });

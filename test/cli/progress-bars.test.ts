@@ -22,8 +22,8 @@ function training(step: number): Job {
 
 function bars(job: Job, columns: number): string[] {
   const rates = new PhaseRates();
-  rates.observe(training(90), 1000);
-  rates.observe(training(120), 3000);
+  rates.observe(training(75), 1000);
+  rates.observe(training(120), 4000);
   return barLines(job, rates, 151, { columns, style: STYLE });
 }
 

@@ -67,6 +67,7 @@ const INPUT: ReportInput = {
   trainImages: 10_000,
   testImages: 10_000,
   samples: [{ sampleId: 50_007, label: 'ash', predicted: 'elm', probability: 0.5, specialist: 'few' }],
+  samplesProblem: null,
   weightBytes: new Map([
     ['B', 13_800_000],
     ['F', 2_200_000],
@@ -82,7 +83,7 @@ test('one table says what each model is, what the teacher gave it, and how it co
     'student  rest  simple-cnn         1,234   2.3 MB    59.0 %   50.0 %   +9.0        5,000     9,800     6.0x    100x',
     'router   tiny  2 students         2,468   4.5 MB    56.8 %   37.4 %  +19.4       10,000         -     3.1x       -',
     '',
-    'data      10,000 training images, of which 500 have labels that were used; 10,000 test images of trees',
+    'data      10,000 training images, of which 500 have labels that were used; 1,000 calibrate images, whose labels chose the router’s rule; 10,000 test images of trees',
     'accuracy  right answers on the test images in the table; a student’s among its own classes; the router’s among all classes',
     'without   the same network and as many steps, without the teacher: the 500 labelled images alone; gain in percentage points',
     'images/s  answered while it was evaluated, computing alone; smaller, faster: than the teacher',
@@ -104,6 +105,62 @@ test('one table says what each model is, what the teacher gave it, and how it co
     'test images through the router (REST):',
     '  image 50007: ash -> elm (50.0 %, specialist few): wrong',
   ]);
+});
+
+test('a narrow terminal gets fewer columns, the first ones that can be spared; their numbers stand below', (t) => {
+  const report = buildReport(INPUT);
+  const whole = reportLines(report);
+  const width = (lines: readonly string[]) => Math.max(...lines.slice(0, 5).map((line) => line.length));
+  t.deepEqual(reportLines(report, width(whole)), whole);
+  const left = (columns: number) => {
+    const lines = reportLines(report, columns);
+    const names = ['test images', 'parameters', 'architecture'];
+    for (const name of names) {
+      const isInTable = lines[0]?.includes(name);
+      t.is(
+        lines.filter((line) => line.startsWith(`${name}  `)).length,
+        isInTable ? 0 : 1,
+        `${name} at ${columns} columns`,
+      );
+    }
+    return names.filter((name) => !lines[0]?.includes(name));
+  };
+  for (const columns of [width(whole) - 1, 100, 90, 80]) t.true(width(reportLines(report, columns)) <= columns);
+  t.deepEqual(left(width(whole) - 1), ['test images']);
+  t.deepEqual(left(90), ['test images', 'parameters']);
+  // No narrower than it can be made.
+  for (const columns of [80, 20]) t.deepEqual(left(columns), ['test images', 'parameters', 'architecture']);
+  t.deepEqual(reportLines(report, 80).slice(0, 13), [
+    '         name     size  accuracy  without   gain  images/s  smaller  faster',
+    'teacher  big   13.8 MB    82.4 %        -      -      98.0        -       -',
+    'student  few    2.2 MB    68.3 %   54.9 %  +13.4     9,800     6.3x    100x',
+    'student  rest   2.3 MB    59.0 %   50.0 %   +9.0     9,800     6.0x    100x',
+    'router   tiny   4.5 MB    56.8 %   37.4 %  +19.4         -     3.1x       -',
+    '',
+    ...whole.slice(6, 7).map((line) => line.replace('data      ', 'data          ')),
+    'accuracy      right answers on the test images below; a student’s among its own classes; the router’s among all classes',
+    ...whole.slice(8, 10).map((line) => `${line.slice(0, 8)}      ${line.slice(10)}`),
+    'test images   big 2,000; few 5,000; rest 5,000; tiny 10,000',
+    'parameters    big 3,412,345; few 1,234; rest 1,234; tiny 2,468',
+    'architecture  big resnet-8; few simple-cnn; rest simple-cnn; tiny 2 students',
+  ]);
+});
+
+test('a router that did not answer costs the samples alone, and the report says so', (t) => {
+  const report = buildReport({ ...INPUT, samples: [], samplesProblem: 'POST http://router failed' });
+  t.deepEqual(reportLines(report), [
+    ...reportLines(buildReport(INPUT)).slice(0, -2),
+    'test images through the router (REST): none, POST http://router failed',
+  ]);
+});
+
+test('labels of calibrate images are not counted as used where the job file names the rule', (t) => {
+  const phases = JOB.phases.filter(({ kind }) => kind !== 'PHASE_KIND_CHOOSE_RULE');
+  const lines = reportLines(buildReport({ ...INPUT, job: { ...JOB, phases } }));
+  t.is(
+    lines[6],
+    'data      10,000 training images, of which 500 have labels that were used; 10,000 test images of trees',
+  );
 });
 
 test('the report for programs has the same numbers', (t) => {
@@ -153,7 +210,7 @@ test('what was not measured is said, not guessed', (t) => {
     'teacher  big   resnet-8               0     -         -            -         -        -       -',
     'student  few   simple-cnn             0     -         -            -         -        -       -',
     '',
-    'data      10,000 training images, all with their labels; 10,000 test images of trees',
+    'data  10,000 training images, all with their labels; 10,000 test images of trees',
     '',
     'floors:',
     '  teacher big  at least 10.00 %  not measured  MISSED',

@@ -68,6 +68,24 @@ test('progress: changes at once, steps now and then, nothing twice', (t) => {
   t.deepEqual(lines.next(ended, 9000), []);
 });
 
+test('no time is told before there is anything to tell it by', (t) => {
+  const lines = new ProgressLines(0);
+  // What came before the first step is long over; the first steps say little.
+  const at = (ms: number, step: number) => {
+    const counts = { step, stepsTotal: 1000, loss: 1, seconds: 60 + ms / 1000 };
+    const phase = phaseSnapshot('PHASE_KIND_DISTIL', 'PHASE_STATE_RUNNING', 'few', counts);
+    return lines.next(jobSnapshot('JOB_STATE_RUNNING', [phase]), ms).join();
+  };
+  for (const [ms, step] of [
+    [0, 1],
+    [100, 20],
+    [2_900, 30],
+  ] as const) {
+    t.is(at(ms, step), `distil few: step ${step}/1,000, loss 1.000`);
+  }
+  t.regex(at(3_000, 31), /10\.0 steps\/s, .*ETA 1:37$/);
+});
+
 test('a slow first epoch is no measure of the time that is left', (t) => {
   const lines = new ProgressLines(0);
   const at = (seconds: number, step: number, epoch: number) => {
@@ -96,7 +114,7 @@ test('phases that train nothing say what they do', (t) => {
   };
   t.is(
     phaseProgress(running('PHASE_KIND_LABEL', 'big', 72)),
-    'label by big: batch 72/313, 2,304 images labelled, 161 images/s, ETA 0:33',
+    'label by big: batch 72/313, 2,304 images labelled, 161 images/s',
   );
   t.regex(phaseProgress(running('PHASE_KIND_EVALUATE_ROUTE', 'trees', 313)), /batch 313\/313, .*, finishing$/);
   t.is(phaseProgress(running('PHASE_KIND_PUBLISH', 'trees', 0)), 'publish trees: running');

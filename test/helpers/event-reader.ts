@@ -1,6 +1,6 @@
-/** Readers of TensorBoard's event files that share nothing with the writer. */
+/** Two readers of event files that share nothing with the writer: TensorBoard's, and one of our own. */
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,40 +9,30 @@ import { realCacheRoot } from './data-root.ts';
 /** By run and tag, in the order of the file: wall time, step, value. */
 export type Curves = Record<string, Record<string, [number, number, number][]>>;
 
-/** The curves of a log folder as TensorBoard itself reads them, or as `readEvents` does where it is not installed. */
-export async function readCurves(folder: string): Promise<{ reader: string; curves: Curves }> {
+/**
+ * The curves of a log folder as TensorBoard itself reads them.
+ *
+ * @throws Error when it is not installed: what brings it
+ */
+export async function readCurvesWithTensorboard(folder: string): Promise<Curves> {
   const tensorboard = findTensorboard();
-  if (tensorboard === undefined) return { reader: 'the stand-in', curves: curvesOf(folder) };
   const script = fileURLToPath(new URL('event_scalars.py', import.meta.url));
   // The set-up's folder stays as the set-up made it.
   const env = { ...process.env, PYTHONPATH: tensorboard, PYTHONDONTWRITEBYTECODE: '1' };
   const { stdout } = await promisify(execFile)('python3', ['-s', script, folder], { env });
-  return { reader: tensorboard, curves: JSON.parse(stdout) };
+  return JSON.parse(stdout) as Curves;
 }
 
 /** The folder for PYTHONPATH: where the set-up of `npm test` has put it. */
-function findTensorboard(): string | undefined {
+function findTensorboard(): string {
   const named = process.env.STILLHOUSE_TENSORBOARD;
   if (named !== undefined && named !== '') return named;
   const versions = path.join(realCacheRoot(), 'tools', 'tensorboard');
   const found = existsSync(versions) ? readdirSync(versions).sort().at(-1) : undefined;
-  return found === undefined ? undefined : path.join(versions, found);
-}
-
-function curvesOf(folder: string): Curves {
-  const curves: Curves = {};
-  for (const run of readdirSync(folder).sort()) {
-    const byTag: Curves[string] = {};
-    for (const file of readdirSync(path.join(folder, run)).sort()) {
-      for (const { wallTime, step, scalars } of readEvents(readFileSync(path.join(folder, run, file)))) {
-        for (const [tag, value] of Object.entries(scalars)) {
-          byTag[tag] = [...(byTag[tag] ?? []), [wallTime, step, value]];
-        }
-      }
-    }
-    curves[run] = byTag;
+  if (found === undefined) {
+    throw new Error(`no TensorBoard in ${versions}: run npm test, or npm run setup -- --for-tests, which fetch it`);
   }
-  return curves;
+  return path.join(versions, found);
 }
 
 export interface ReadEvent {

@@ -33,6 +33,9 @@ export function phaseSnapshot(
     rule: '',
     checkpointDigest: '',
     checkpointEpoch: 0,
+    finishedEpoch: 0,
+    finishedEpochLoss: 0,
+    finishedEpochAccuracy: 0,
     ...more,
   };
 }

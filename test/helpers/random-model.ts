@@ -75,7 +75,7 @@ export function randomImages(input: ImageShape, count: number, seed: number): Fl
 }
 
 /**
- * As a model artefact of a data set with these classes.
+ * As a model artefact of a data set with these classes. A model with one output more has a dustbin.
  * @param images of the data set @param architecture as a job names it
  */
 export function artefactOf(
@@ -91,6 +91,7 @@ export function artefactOf(
       architecture: manifestArchitecture(architecture, spec.input, images),
       classNames,
       classIds: classNames.map((_, index) => index),
+      ...(spec.classes === classNames.length + 1 ? { dustbin: true } : {}),
       parentClassNames: classNames,
       input: images,
       preprocessing: { ...PREPROCESSING, mean: [...PREPROCESSING.mean], std: [...PREPROCESSING.std] },

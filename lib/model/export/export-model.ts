@@ -20,7 +20,7 @@ export type ExportedModel = Uint8Array | ReadonlyMap<string, Uint8Array>;
 
 /**
  * Converts a model. All formats but `safetensors`, which holds weights only, compute a specialist's signature: `image`
- * [batch, height, width, 3], RGB 0..255, to `logits` [batch, classes].
+ * [batch, height, width, 3], RGB 0..255, to `logits` [batch, outputs], the classes in order and then the dustbin, if any.
  *
  * @throws StillhouseError NOT_FOUND for an unknown architecture; INVALID_ARGUMENT naming a layer or tensor that does not fit
  */

@@ -1,12 +1,17 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
 import { parse } from 'yaml';
 import type { Phase } from '../../../cli/job-view.ts';
+import { curvePoints } from '../../../cli/run-folder/curve-points.ts';
+import { phaseChanges } from '../../../cli/run-folder/phase-changes.ts';
 import { RunRecorder } from '../../../cli/run-folder/recorder.ts';
 import { RunFolder } from '../../../cli/run-folder/run-folder.ts';
 import { sha256 } from '../../../lib/base/digest.ts';
+import { StillhouseError } from '../../../lib/base/errors.ts';
 import { storeModel } from '../../../lib/checkpoint/models.ts';
 import { createFolderStore } from '../../../lib/checkpoint/store.ts';
 import { encodeArtefact, readArtefactFolder } from '../../../lib/model/artefact.ts';
@@ -119,6 +124,7 @@ test('a checkpoint that cannot be had is said once and costs nothing else', asyn
 
 test('a run takes the place of the earlier one; its models stay until there are others', async (t) => {
   const root = path.join(await tempFolder(t), 'tiny');
+  new RunFolder(root, SPEC).release();
   for (const file of ['checkpoints/old', 'tensorboard/old', 'logs/old', 'models/few/model.json', 'report.json']) {
     await mkdir(path.join(root, path.dirname(file)), { recursive: true });
     await writeFile(path.join(root, file), 'old');
@@ -126,7 +132,7 @@ test('a run takes the place of the earlier one; its models stay until there are 
   await writeFile(path.join(root, 'metrics.jsonl'), 'old');
   await writeFile(path.join(root, 'notes.txt'), 'of the user');
   const folder = new RunFolder(root, SPEC);
-  t.deepEqual((await readdir(root)).sort(), ['job.yaml', 'logs', 'models', 'notes.txt']);
+  t.deepEqual((await readdir(root)).sort(), ['job.yaml', 'logs', 'models', 'notes.txt', 'run.pid']);
   t.deepEqual(await readdir(folder.logs), []);
   t.deepEqual(parse(await readFile(path.join(root, 'job.yaml'), 'utf8')), JSON.parse(JSON.stringify(SPEC)));
   t.false(existsSync(folder.checkpoints));
@@ -137,5 +143,90 @@ test('a run takes the place of the earlier one; its models stay until there are 
   t.deepEqual(
     entries.map((line) => line.trim().split(' ')[0]),
     ['job.yaml', 'report.json', 'models'],
+  );
+});
+
+test('a folder with other things in it is refused and stays as it is', async (t) => {
+  const parent = await tempFolder(t);
+  const foreign = { code: 'FAILED_PRECONDITION', field: '--out' };
+  for (const [index, file] of ['checkpoints/mine', 'metrics.jsonl', 'report.json', 'job.yaml'].entries()) {
+    const root = path.join(parent, String(index));
+    await mkdir(path.join(root, path.dirname(file)), { recursive: true });
+    await writeFile(path.join(root, file), 'name: mine\n');
+    const error = t.throws(() => new RunFolder(root, SPEC), { instanceOf: StillhouseError });
+    t.like(error, foreign);
+    t.regex(error?.message ?? '', new RegExp(`/${index} is not empty and not the folder of a run`));
+    t.regex(error?.hint ?? '', /another folder with --out/);
+    t.is(await readFile(path.join(root, file), 'utf8'), 'name: mine\n');
+    t.is((await readdir(root)).length, 1);
+  }
+  const file = path.join(parent, 'file');
+  await writeFile(file, '');
+  t.like(
+    t.throws(() => new RunFolder(file, SPEC), { message: /file is a file, expected a folder/ }),
+    foreign,
+  );
+  t.notThrows(() => new RunFolder(path.join(parent, 'new', 'deep'), SPEC).release());
+});
+
+test('two runs do not write to one folder; a killed one does not keep it', async (t) => {
+  const root = await tempFolder(t);
+  const first = new RunFolder(root, SPEC);
+  first.writeReport({ formatVersion: 1 });
+  const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
+  t.teardown(() => other.kill('SIGKILL'));
+  const lock = path.join(root, 'run.pid');
+  for (const holder of [process.pid, other.pid as number]) {
+    await writeFile(lock, `${holder}\n`);
+    const error = t.throws(() => new RunFolder(root, SPEC), { code: 'FAILED_PRECONDITION' });
+    t.regex(error?.message ?? '', new RegExp(`^another run is writing to .* \\(process ${holder}\\)$`));
+    t.true(existsSync(path.join(root, 'report.json')));
+    t.is(await readFile(lock, 'utf8'), `${holder}\n`);
+  }
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  first.release();
+  // Of a run that was killed, and in a container of one with this very process id.
+  for (const left of [other.pid, process.pid]) {
+    await writeFile(lock, `${left}\n`);
+    if (left !== process.pid) new RunFolder(root, SPEC).release();
+  }
+  const second = new RunFolder(root, SPEC);
+  t.false(existsSync(path.join(root, 'report.json')));
+  t.is(await readFile(lock, 'utf8'), `${process.pid}\n`);
+  second.release();
+  t.false(existsSync(lock));
+});
+
+test('curves: a point per finished epoch, at its last step, however few of its steps were seen', (t) => {
+  const seen = [
+    { step: 0 },
+    { step: 3, epoch: 2, epochLoss: 9, finishedEpoch: 1, finishedEpochLoss: 3, finishedEpochAccuracy: 0.25 },
+    { step: 4, epoch: 2, epochLoss: 8, finishedEpoch: 2, finishedEpochLoss: 2, finishedEpochAccuracy: 0.5 },
+    { step: 5, epoch: 3, epochLoss: 7, finishedEpoch: 2, finishedEpochLoss: 2, finishedEpochAccuracy: 0.5 },
+    // Epochs 3 and 4 ended between two snapshots.
+    { step: 9, epoch: 5, epochLoss: 6, finishedEpoch: 4, finishedEpochLoss: 1, finishedEpochAccuracy: 0.75 },
+    { step: 10, epoch: 5, epochLoss: 5, finishedEpoch: 5, finishedEpochLoss: 0.5, finishedEpochAccuracy: 1 },
+  ];
+  const pointsOf = (epochs: number) => {
+    const jobs = seen.map((more) =>
+      jobSnapshot('JOB_STATE_RUNNING', [running('PHASE_KIND_DISTIL', 'few', { ...more, epochs })]),
+    );
+    return jobs
+      .flatMap((job, index) => curvePoints(phaseChanges(jobs[index - 1], job)))
+      .filter(({ scalars }) => 'epoch/loss' in scalars)
+      .map(({ run, step, scalars }) => [run, step, scalars['epoch/loss'], scalars['epoch/accuracy']]);
+  };
+  const run = 'distil-few';
+  t.deepEqual(pointsOf(5), [
+    [run, 2, 3, 0.25],
+    [run, 4, 2, 0.5],
+    [run, 8, 1, 0.75],
+    [run, 10, 0.5, 1],
+  ]);
+  // Ten steps are no whole number of four epochs: the step at which it was seen.
+  t.deepEqual(
+    pointsOf(4).map(([, step]) => step),
+    [3, 4, 9, 10],
   );
 });

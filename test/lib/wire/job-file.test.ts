@@ -47,7 +47,7 @@ test('all defaults are filled in', (t) => {
     weightDecay: 0,
     schedule: { type: 'constant', warmupSteps: 0 },
   } as const;
-  const common = { checkpointEpochs: 1, optimizer, precision: 'float32', compile: 'auto' } as const;
+  const common = { checkpointEpochs: 0, optimizer, precision: 'float32', compile: 'auto' } as const;
   t.deepEqual(spec.teachers[0]?.train, { lanes: 1, microBatch: 64, epochs: 5, ...common });
   t.deepEqual(spec.train, { lanes: 4, microBatch: 16, epochs: 10, ...common });
   t.is(spec.teachers[0]?.fineTune, 'all');

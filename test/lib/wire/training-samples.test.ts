@@ -109,6 +109,19 @@ test('with all labels at hand nothing is asked of the teacher but its logits', a
   t.true([...labelsOf(plan)].every(([id, label]) => [3, 0][label] === dataset.labels[id]));
 });
 
+test('a loss of the job’s own that looks at labels alone: both arms see the same images, for as many steps', async (t) => {
+  const dataset = await trees(t);
+  const module = { digest: `sha256:${'0'.repeat(64)}`, name: 'mine.ts', source: '' };
+  const job = { ...jobOf(), distill: { temperature: 2, loss: [{ module, weight: 1, parameters: {} }] } };
+  const losses = new Map([[module.digest, { needsTeacher: false }]]);
+  const plans = [false, true].map((control) =>
+    planStudent(job, dataset, 'few', control, { init: null, losses, answers: null }),
+  );
+  t.deepEqual(plans[0]?.training.ids, plans[1]?.training.ids);
+  t.is(plans[0]?.training.steps, plans[1]?.training.steps);
+  t.false(plans[0]?.usesTeacher);
+});
+
 const LOSSES = {
   dkd: { temperature: 2, loss: [{ type: 'dkd', weight: 1, alpha: 1, beta: 8 }] },
   scheduled: { temperature: { type: 'linear', from: 4, to: 1, fraction: 1 }, loss: [{ type: 'kl', weight: 1 }] },

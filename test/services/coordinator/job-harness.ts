@@ -227,7 +227,8 @@ const EMPTY_RESULT: TaskResult = {
 
 export function progressOf(step: number, loss: number, share: ShareRecord): Progress {
   const epoch = { epoch: 1, epochs: 2, epochLoss: loss, epochAccuracy: 0.5, checkpointDigest: '', checkpointEpoch: 0 };
-  return { step, firstLoss: 2, loss, ...epoch, share };
+  const finished = { finishedEpoch: 0, finishedEpochLoss: 0, finishedEpochAccuracy: 0 };
+  return { step, firstLoss: 2, loss, ...epoch, ...finished, share };
 }
 
 /** What a worker answers that does its task well. @param stores whether it is the one that stores the model */

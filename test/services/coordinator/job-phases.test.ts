@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { sha256 } from '../../../lib/base/digest.ts';
 import type { Random } from '../../../lib/base/random.ts';
+import { parseJobFile } from '../../../lib/wire/job-file.ts';
 import { ROUTE_RULES, type RouteRule } from '../../../lib/wire/route-rules.ts';
 import type { TaskResult } from '../../../services/coordinator/job-events.ts';
 import { needsLabels, plannedPhases } from '../../../services/coordinator/job-plan.ts';
@@ -51,6 +53,29 @@ test('a job with every option has all phases, in this order', (t) => {
     ],
   );
 });
+
+for (const quick of [false, true]) {
+  test(`the quickstart has these phases: ${quick ? 'the small version' : 'the whole job'}`, (t) => {
+    const text = readFileSync(new URL('../../../examples/quickstart.yaml', import.meta.url), 'utf8');
+    t.deepEqual(
+      plannedPhases(parseJobFile(text, { quick })).map(({ kind, subject }) => `${kind} ${subject}`),
+      [
+        'TRAIN_TEACHER lite0',
+        'LABEL lite0',
+        'DISTIL first-five',
+        'CONTROL first-five',
+        'DISTIL last-five',
+        'CONTROL last-five',
+        'PUBLISH quickstart-control',
+        'CHOOSE_RULE quickstart-control',
+        'EVALUATE_ROUTE quickstart-control',
+        'PUBLISH quickstart',
+        'CHOOSE_RULE quickstart',
+        'EVALUATE_ROUTE quickstart',
+      ],
+    );
+  });
+}
 
 function randomOptions(random: Random): string[] {
   const maybe = (...options: string[]) => (random.nextInt(2) === 0 ? [] : options);
@@ -247,6 +272,32 @@ test('a job with a rule of its own is evaluated by no other', (t) => {
   t.like(evaluationOf(h), { rules: ['dustbin'], split: 'test' });
 });
 
+test('a worker that is lost after it counted for the choice of a rule fails nothing, one that still counts does', (t) => {
+  const counting = jobAt('CHOOSE_RULE', 'demo', BEST);
+  const { workerId } = counting.tasks('evaluate-route')[0] as Started;
+  const choosing = () => {
+    const h = jobAt('CHOOSE_RULE', 'demo', BEST);
+    h.ready('evaluate-route');
+    h.done('evaluate-route', counts({ 'max-logit': 5 }));
+    return h;
+  };
+  counting.send({ kind: 'worker-lost', workerId, reason: 'it ended' });
+  t.is(counting.job.message, `choice of the rule of route demo: worker ${workerId} was lost: it ended`);
+  const writing = choosing();
+  writing.send({ kind: 'worker-lost', workerId, reason: 'it ended' });
+  writing.send({ kind: 'cluster', cluster: { ...withRoute(7), workers: without(workerId).workers } });
+  t.like(writing.phase, { kind: 'CHOOSE_RULE', rule: 'max-logit' }, 'while the route is written');
+  const routing = choosing();
+  routing.send({ kind: 'published', routeRevision: 8 });
+  routing.send({ kind: 'worker-lost', workerId, reason: 'it ended' });
+  t.like(routing.phase, { kind: 'CHOOSE_RULE', rule: 'max-logit' }, 'while the router takes it over');
+  routing.send({ kind: 'cluster', cluster: { ...withRoute(8), workers: without(workerId).workers } });
+  t.not(evaluationOf(routing), undefined, 'another worker evaluates the route');
+  routing.ready('evaluate-route');
+  routing.done('evaluate-route');
+  t.is(routing.job.state, 'SUCCEEDED');
+});
+
 test('a chosen rule that cannot be written, or that no router takes over, fails the job', (t) => {
   const chosen = () => {
     const h = jobAt('CHOOSE_RULE', 'demo', BEST);
@@ -325,18 +376,23 @@ test('a model that lacks the dustbin of the job file is not published', (t) => {
 });
 
 /** Ends a job whose models reach these shares of right answers. */
-function reached(floors: string, accuracies: { teacher?: number; left?: number; control?: number; route?: object }) {
+function reached(
+  floors: string,
+  accuracies: { teacher?: number; left?: number; control?: number; route?: object; images?: number },
+) {
   const h = new Harness('', [...BEST, `evaluate.floors=${floors}`]);
   h.begin();
   while (h.phase !== undefined) {
     const { kind, subject } = h.phase;
-    const { teacher = 0.9, left = 0.9, control = 0.5, route = { 'max-softmax': 600 } } = accuracies;
+    const { teacher = 0.9, left = 0.9, control = 0.5, route = { 'max-softmax': 600 }, images = 1e4 } = accuracies;
     const share = kind === 'TRAIN_TEACHER' ? teacher : kind === 'CONTROL' ? control : subject === 'left' ? left : 0.9;
     if (kind === 'TRAIN_TEACHER' || kind === 'DISTIL' || kind === 'CONTROL') {
       h.ready('serve-teacher', 0);
       h.ready(kind === 'TRAIN_TEACHER' ? 'train-teacher' : 'train-student');
       h.done(kind === 'TRAIN_TEACHER' ? 'train-teacher' : 'train-student', (_, result) =>
-        result.modelDigest === '' ? result : { ...result, correct: Math.round(1e4 * share), evaluatedImages: 1e4 },
+        result.modelDigest === ''
+          ? result
+          : { ...result, correct: Math.round(images * share), evaluatedImages: images },
       );
     } else if (kind === 'EVALUATE_ROUTE') {
       h.ready('evaluate-route');
@@ -381,6 +437,11 @@ const EDGES: [string, Parameters<typeof reached>[1], string][] = [
   ['{gain: 0.01}', { left: 0.4, control: 0.5 }, 'left gained -10.0 points < 1.0'],
   ['{teacher: 0.79}', { teacher: 0.7896 }, 'teacher big 78.96 % < 79.00 %'],
   ['{}', { teacher: 0, left: 0, route: {} }, ''],
+  [
+    '{teacher: 0, gain: 0.01}',
+    { images: 0 },
+    'teacher big was not measured; gain of left was not measured; gain of right was not measured',
+  ],
 ];
 
 for (const [floors, accuracies, missed] of EDGES) {

@@ -270,7 +270,8 @@ test.serial('between epochs the first member stores a checkpoint, of the distill
   t.teardown(() => trainer.close());
   const run = async (control: boolean) => {
     const seen: TaskProgressFields[] = [];
-    const job = { ...JOB, distill: { ...JOB.distill, loss: [{ type: 'cross-entropy', weight: 1 } as const] } };
+    const loss = [{ type: 'cross-entropy', weight: 1 } as const];
+    const job = { ...JOB, distill: { ...JOB.distill, loss }, train: { ...JOB.train, checkpointEpochs: 1 } };
     const task = { ...context(), progress: (fields: TaskProgressFields) => seen.push(fields) };
     const { last } = await trainer.run({ ...asked, job, command: { ...asked.command, control } }, task);
     return { seen, last };
@@ -297,6 +298,9 @@ test.serial('between epochs the first member stores a checkpoint, of the distill
     { samples: 0, ofLosses: 0 },
   );
   t.true(Math.abs(Number(first.at(-1)?.epochLoss) - ofLosses / samples) < 1e-9);
+  const [ended] = seen.filter(({ finishedEpoch }) => finishedEpoch === 1);
+  t.is(ended?.finishedEpochLoss, first.at(-1)?.epochLoss);
+  t.is(last?.finishedEpoch, 2);
   const accuracy = Number(last?.epochAccuracy);
   t.true(accuracy >= 0 && accuracy <= 1);
   t.true((await run(true)).seen.every(({ checkpointDigest }) => checkpointDigest === ''));

@@ -10,6 +10,7 @@ import { architectureNamed } from '../../../lib/model/zoo.ts';
 import { type JobSpec, parseJobFile } from '../../../lib/wire/job-file.ts';
 import type { TaskContext, TaskReadyFields } from '../../../lib/wire/task-runner.ts';
 import { trainTeacher } from '../../../services/teacher-worker/train-task.ts';
+import { silent } from '../../helpers/logger.ts';
 import { artefactOf, PREPROCESSING, randomModel, relativeError } from '../../helpers/random-model.ts';
 import { sameValues } from '../../helpers/same-values.ts';
 import { writeSmallDataset } from '../../helpers/small-dataset.ts';
@@ -57,7 +58,7 @@ test(`only the head moves, whether the images are the same in each epoch or not 
       progress: () => undefined,
     };
     const request = { jobId: 'job-1', job: job(init, views), teacher: 'big', workerId: 'teacher-1' };
-    const result = await trainTeacher({ ...request, dataset, compute, objects }, task);
+    const result = await trainTeacher({ ...request, dataset, compute, objects, logger: silent }, task);
     t.is(ready.length, 1);
     t.is(ready[0]?.notice, '');
     t.is(ready[0]?.stepsTotal, result.last?.step);

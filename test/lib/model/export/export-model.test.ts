@@ -79,6 +79,38 @@ for (const { title, architecture, images, side } of models) {
   });
 }
 
+test(`a model with a dustbin says so in every format, one without says nothing (seed ${SEED})`, async (t) => {
+  const images = rectangle(32, 32);
+  for (const hasDustbin of [true, false]) {
+    const outputs = CLASS_NAMES.length + (hasDustbin ? 1 : 0);
+    const model = randomModel(resolveArchitecture('gap-cnn'), images, outputs, SEED);
+    const artefact = decoded(artefactOf(model, CLASS_NAMES, images));
+    t.is(artefact.manifest.dustbin === true, hasDustbin);
+    const expected = {
+      'stillhouse.classNames': JSON.stringify(CLASS_NAMES),
+      'stillhouse.dustbin': hasDustbin ? 'true' : undefined,
+    };
+    const said = (metadata: Record<string, string | undefined>) => {
+      const found = Object.keys(expected).map((key) => [key, metadata[key]]);
+      t.deepEqual(Object.fromEntries(found), expected);
+    };
+
+    const onnx = (await exportModel(artefact, 'onnx', 1)) as Uint8Array;
+    // A pair of the file's metadata: key, then field 2 of four bytes.
+    t.is(Buffer.from(onnx).includes('stillhouse.dustbin\x12\x04true'), hasDustbin);
+    const session = await OnnxSession.open(onnx);
+    const logits = (await session.run(randomImages(images, 1, SEED), [1, 32, 32, 3])).get('logits');
+    t.is(logits?.length, outputs);
+    await session.close();
+
+    said(decodeSafetensors((await exportModel(artefact, 'safetensors', 1)) as Uint8Array, 'it').metadata);
+    const saved = (await exportModel(artefact, 'saved-model', 1)) as ReadonlyMap<string, Uint8Array>;
+    said(readJson(saved.get('assets.extra/stillhouse.json')));
+    const tfjs = (await exportModel(artefact, 'tfjs', 1)) as ReadonlyMap<string, Uint8Array>;
+    said(readJson(tfjs.get('model.json')).userDefinedMetadata);
+  }
+});
+
 test('what the manifest says of the architecture is checked', async (t) => {
   const simpleCnn = randomModel(resolveArchitecture('simple-cnn'), rectangle(32, 32), CLASS_NAMES.length, SEED);
   const unknown = decoded(artefactOf(simpleCnn, CLASS_NAMES, rectangle(32, 32), 'simple-cnn-2'));
@@ -92,6 +124,10 @@ test('what the manifest says of the architecture is checked', async (t) => {
     message: /weights for stripes: tensor .* is not one of its tensors/,
   });
 });
+
+function readJson(bytes: Uint8Array | undefined) {
+  return JSON.parse(new TextDecoder().decode(bytes));
+}
 
 function rectangle(height: number, width: number): ImageShape {
   return { height, width, channels: 3 };

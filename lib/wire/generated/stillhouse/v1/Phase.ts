@@ -30,6 +30,9 @@ export interface Phase {
   'rule'?: (string);
   'checkpointDigest'?: (string);
   'checkpointEpoch'?: (number);
+  'finishedEpoch'?: (number);
+  'finishedEpochLoss'?: (number | string);
+  'finishedEpochAccuracy'?: (number | string);
 }
 
 export interface Phase__Output {
@@ -57,4 +60,7 @@ export interface Phase__Output {
   'rule': (string);
   'checkpointDigest': (string);
   'checkpointEpoch': (number);
+  'finishedEpoch': (number);
+  'finishedEpochLoss': (number);
+  'finishedEpochAccuracy': (number);
 }

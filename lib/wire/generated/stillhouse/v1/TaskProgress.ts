@@ -14,6 +14,9 @@ export interface TaskProgress {
   'epochAccuracy'?: (number | string);
   'checkpointDigest'?: (string);
   'checkpointEpoch'?: (number);
+  'finishedEpoch'?: (number);
+  'finishedEpochLoss'?: (number | string);
+  'finishedEpochAccuracy'?: (number | string);
 }
 
 export interface TaskProgress__Output {
@@ -28,4 +31,7 @@ export interface TaskProgress__Output {
   'epochAccuracy': (number);
   'checkpointDigest': (string);
   'checkpointEpoch': (number);
+  'finishedEpoch': (number);
+  'finishedEpochLoss': (number);
+  'finishedEpochAccuracy': (number);
 }
