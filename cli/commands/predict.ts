@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import sharp from 'sharp';
 import { StillhouseError } from '../../lib/base/errors.ts';
+import { controlRouteOf } from '../../lib/wire/job-routes.ts';
 import { OipClient, outputOf } from '../../lib/wire/oip/client.ts';
 import type { InferResponse, ModelMetadata } from '../../lib/wire/oip/types.ts';
 import { ROUTE_RULES } from '../../lib/wire/route-rules.ts';
@@ -77,7 +78,7 @@ async function predict(images: readonly string[], options: PredictOptions, conte
 
 /** The route of a control arm stands beside the one that it is compared with; nobody means it without naming it. */
 export function onlyRouteOf(names: readonly string[]): string | undefined {
-  const controls = new Set(names.map((name) => `${name}-control`));
+  const controls = new Set(names.map(controlRouteOf));
   const [first, ...others] = names.filter((name) => !controls.has(name));
   return others.length === 0 ? first : undefined;
 }

@@ -76,7 +76,11 @@ export function distillationLoss({ loss, temperature }: DistillSpec, loaded: Loa
 
 /** Whether a term of the loss looks at the teacher; of code that comes with the job, only who runs it knows. */
 export function mayUseTeacher({ loss }: DistillSpec): boolean {
-  return loss.some((term) => term.weight !== 0 && !('type' in term && term.type === 'cross-entropy'));
+  return loss.some(mayLookAtTeacher);
+}
+
+function mayLookAtTeacher(term: LossTermSpec): boolean {
+  return term.weight !== 0 && !('type' in term && term.type === 'cross-entropy');
 }
 
 /**
@@ -85,7 +89,7 @@ export function mayUseTeacher({ loss }: DistillSpec): boolean {
  * @throws INVALID_ARGUMENT when it changes during the training, or terms have several
  */
 export function dustbinTemperature({ loss, temperature }: DistillSpec): number {
-  const looking = loss.filter((term) => term.weight !== 0 && !('type' in term && term.type === 'cross-entropy'));
+  const looking = loss.filter(mayLookAtTeacher);
   const temperatures = new Set(looking.map((term) => fixed(term.temperature ?? temperature)));
   const [only] = temperatures;
   if (temperatures.size === 1 && typeof only === 'number') return only;

@@ -8,9 +8,14 @@ const CONTROL_SUFFIX = '-control';
 /** Names of routes are labels: they become host names. */
 const NAME_LENGTH_MAX = 63;
 
+/** The route of a job's control arm, beside the job's own route. */
+export function controlRouteOf(route: string): string {
+  return `${route}${CONTROL_SUFFIX}`;
+}
+
 /** The route of the control arm's models. */
 export function controlRouteName(spec: JobSpec): string {
-  return `${spec.publish.route}${CONTROL_SUFFIX}`;
+  return controlRouteOf(spec.publish.route);
 }
 
 /** Under which a student is published, or its control arm. */

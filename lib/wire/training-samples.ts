@@ -1,6 +1,6 @@
 /** Which samples a teacher or a student of a job trains on, and by which labels. */
 import { StillhouseError } from '../base/errors.ts';
-import { type ClassSubset, labelWithin } from '../data/class-map.ts';
+import { type ClassSubset, labelWithin, restrictToClasses } from '../data/class-map.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { drawLabelled } from '../data/labelled.ts';
 import { NO_LABEL } from '../distill/step-spec.ts';
@@ -31,8 +31,7 @@ export function samplesByLabel(
   { classIds }: ClassSubset,
   dustbin: boolean,
 ): TrainingSamples {
-  const own = new Set(classIds);
-  const ids = dustbin ? labelled : labelled.filter((id) => own.has(dataset.labels[id] as number));
+  const ids = dustbin ? labelled : restrictToClasses(labelled, dataset.labels, classIds);
   return { ids, labelOf: labelWithin(dataset.labels, classIds, dustbin), unlabelled: false };
 }
 
