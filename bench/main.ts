@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { THREADS_MAX, wholeNumber } from '../cli/options.ts';
 import { describeError } from '../lib/base/errors.ts';
 import { availableCores } from '../lib/base/machine.ts';
+import { benchData, DATA_CASES } from './data/main.ts';
 import { benchPredict, PREDICT_NETS } from './predict/main.ts';
 import { NETS } from './step/cases.ts';
 import { benchStep } from './step/main.ts';
@@ -35,6 +36,17 @@ program
   .action(async ({ python, net, threads }: { python?: string; net: string[]; threads: number }) => {
     const options = { python, nets: net, threads };
     const isReached = await benchPredict(options, (line) => process.stdout.write(`${line}\n`));
+    if (!isReached) process.exitCode = 1;
+  });
+
+program
+  .command('data')
+  .description('reading, augmenting and normalising images beside PyTorch; data sets of millions of samples')
+  .option('--python <path>', 'Python with torch and torchvision', process.env.STILLHOUSE_BENCH_PYTHON)
+  .addOption(new Option('--case <name...>', 'only these cases').choices(DATA_CASES).default([], 'all'))
+  .action(async ({ python, case: cases }: { python?: string; case: string[] }) => {
+    const options = { python, cases, environment: process.env };
+    const isReached = await benchData(options, (line) => process.stdout.write(`${line}\n`));
     if (!isReached) process.exitCode = 1;
   });
 

@@ -1,7 +1,6 @@
 /** A model of a running cluster as a folder. */
-import { createLogger } from '../lib/base/log.ts';
 import { writeArtefactFolder } from '../lib/model/artefact.ts';
-import { connectNats } from '../lib/wire/nats.ts';
+import { withObjects } from './cluster-objects.ts';
 import { fetchModel } from './fetch-model.ts';
 
 /**
@@ -12,11 +11,5 @@ import { fetchModel } from './fetch-model.ts';
  *   something else than this model is in the folder's place.
  */
 export async function downloadModel(nats: string, digest: string, folder: string, signal: AbortSignal): Promise<void> {
-  const logger = createLogger('models', 'silent');
-  const connection = await connectNats({ servers: nats, name: 'models', logger, signal });
-  try {
-    await writeArtefactFolder(folder, await fetchModel(await connection.objects(), digest));
-  } finally {
-    await connection.close();
-  }
+  await withObjects(nats, signal, async (objects) => writeArtefactFolder(folder, await fetchModel(objects, digest)));
 }

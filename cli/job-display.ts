@@ -36,12 +36,12 @@ export function startDisplay(options: DisplayOptions): JobDisplay {
 }
 
 /** https://no-color.org means colours, yet who sets it reads logs. A dumb terminal cannot move its cursor. */
-function isLive({ stream, environment }: DisplayOptions): boolean {
+export function isLive({ stream, environment }: Pick<DisplayOptions, 'stream' | 'environment'>): boolean {
   return stream.isTTY === true && !environment.NO_COLOR && environment.TERM !== 'dumb';
 }
 
 /** Block characters unless the locale is known to lack them. */
-function barStyle({ LC_ALL, LC_CTYPE, LANG, TERM }: Environment): BarStyle {
+export function barStyle({ LC_ALL, LC_CTYPE, LANG, TERM }: Environment): BarStyle {
   const locale = LC_ALL || LC_CTYPE || LANG || '';
   const isPlain = TERM === 'linux' || (locale !== '' && !/utf-?8/i.test(locale));
   return isPlain ? { full: '#', empty: '.' } : { full: '█', empty: '░' };

@@ -2,13 +2,17 @@
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { StillhouseError } from '../lib/base/errors.ts';
-import { type Dataset, openDataset } from '../lib/data/dataset.ts';
+import type { Dataset } from '../lib/data/dataset.ts';
+import { isAddress, type PlaceOptions } from '../lib/data/places/place.ts';
 import type { Splits } from '../lib/data/splits.ts';
+import { Datasets } from '../lib/wire/datasets.ts';
+import { openJobData } from '../lib/wire/job-data.ts';
 import { type JobFile, type JobSpec, readJobFile, validateJob } from '../lib/wire/job-file.ts';
 import { checkNetworks } from '../lib/wire/job-networks.ts';
 import { checkRoutes } from '../lib/wire/job-routes.ts';
 import { checkSamples } from '../lib/wire/job-samples.ts';
-import type { DistillSpec, LossTermSpec } from '../lib/wire/job-spec.ts';
+import type { DataSpec, DistillSpec, LossTermSpec } from '../lib/wire/job-spec.ts';
+import { labelledSamples } from '../lib/wire/training-samples.ts';
 import { resolveNetworks } from './job-networks.ts';
 import { bundleLoss } from './loss-bundle.ts';
 
@@ -31,7 +35,11 @@ export interface TestImage {
 export interface CheckedJob {
   readonly spec: JobSpec;
   readonly trainImages: number;
+  /** Training images whose labels the job looks at. */
+  readonly labelledImages: number;
   readonly testImages: number;
+  /** See `Dataset`. */
+  readonly synthetic: string | null;
   /** A few test images of the job, spread over its test split. */
   readonly samples: readonly TestImage[];
 }
@@ -53,11 +61,24 @@ export async function readJob(path: string, options: JobInputOptions): Promise<J
     throw new StillhouseError('NOT_FOUND', `cannot read the job file ${path}: ${reason}`, { cause: error });
   }
   const { spec, locate } = readJobFile(text, { where: basename(path), overrides: options.set, quick: options.quick });
-  const { dataset } = spec.data;
-  const isPath = dataset.includes('/') || dataset.includes(sep);
-  const data = isPath ? { ...spec.data, dataset: resolve(dataset) } : spec.data;
+  const data = withAbsolutePaths(spec.data);
   const distill = await bundleLosses(spec.distill, dirname(path), locate);
   return { spec: await resolveNetworks({ ...spec, data, distill }, dirname(path), locate), locate };
+}
+
+function withAbsolutePaths(data: DataSpec): DataSpec {
+  const { dataset, source } = data;
+  return {
+    ...data,
+    dataset: absolute(dataset),
+    ...(source !== undefined && { source: { ...source, dataset: absolute(source.dataset) } }),
+  };
+}
+
+/** Names and addresses mean the same everywhere. */
+function absolute(dataset: string): string {
+  const isPath = dataset.includes('/') || dataset.includes(sep);
+  return isPath && !isAddress(dataset) ? resolve(dataset) : dataset;
 }
 
 async function bundleLosses(distill: DistillSpec, folder: string, locate: JobFile['locate']): Promise<DistillSpec> {
@@ -77,20 +98,26 @@ async function bundleLosses(distill: DistillSpec, folder: string, locate: JobFil
 }
 
 /** All that can be refused without a cluster: networks, the data set, its classes, the sizes of the splits. */
-export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Promise<CheckedJob> {
+export async function checkJob(
+  { spec, locate }: JobFile,
+  dataRoot: string,
+  places: PlaceOptions = {},
+): Promise<CheckedJob> {
   // First without the data set: what the file itself gets wrong is named even when the data set is missing.
   validateJob(spec, undefined, locate);
   // The services verify the content when they open it; here only what the job asks of it matters.
-  const dataset = await openDataset(dataRoot, spec.data.dataset, { verifyContent: false }).catch((error) => {
-    throw placed(error, 'data.dataset', locate);
-  });
+  const rights = { allowPaths: true, mayAsk: () => true };
+  const datasets = new Datasets({ ...places, ...rights, root: dataRoot, verifyContent: false });
   try {
+    const dataset = await openJobData(datasets, spec.data).catch((error) => {
+      throw placed(error, StillhouseError.from(error).field ?? 'data.dataset', locate);
+    });
     validateJob(spec, dataset.classNames, locate);
-    const splits = samplesOrExplain(spec, dataset, locate);
+    const splits = await samplesOrExplain(spec, dataset, locate);
     const count = Math.min(SAMPLE_COUNT, splits.test.length);
     const ids = Array.from({ length: count }, (_, i) => splits.test[Math.floor((i * splits.test.length) / count)] ?? 0);
     const { height, width, channels } = dataset.image;
-    const pixels = Uint8Array.from(dataset.readImages(ids));
+    const pixels = Uint8Array.from(await dataset.load(ids));
     const size = height * width * channels;
     const samples = ids.map((sampleId, index) => ({
       sampleId,
@@ -99,17 +126,19 @@ export async function checkJob({ spec, locate }: JobFile, dataRoot: string): Pro
       height,
       width,
     }));
-    return { spec, trainImages: splits.train.length, testImages: splits.test.length, samples };
+    const [trainImages, testImages] = [splits.train.length, splits.test.length];
+    const labelledImages = labelledSamples(spec, dataset, splits.train).length;
+    return { spec, trainImages, labelledImages, testImages, synthetic: dataset.synthetic, samples };
   } finally {
-    await dataset.close();
+    await datasets.close();
   }
 }
 
-function samplesOrExplain(spec: JobSpec, dataset: Dataset, locate: JobFile['locate']): Splits {
+async function samplesOrExplain(spec: JobSpec, dataset: Dataset, locate: JobFile['locate']): Promise<Splits> {
   try {
     checkRoutes(spec, dataset.classNames);
     checkNetworks(spec, dataset);
-    return checkSamples(spec, dataset);
+    return await checkSamples(spec, dataset);
   } catch (error) {
     throw placed(error, StillhouseError.from(error).field ?? 'data', locate);
   }

@@ -36,6 +36,18 @@ export function accuracyOf(phase: Phase | undefined): number | null {
   return phase.accuracy;
 }
 
+/**
+ * Share of the training's time for which the worker that waited longest waited for images, 0..1; null where nothing was
+ * trained. The time is that of the steps, without compiling and evaluating.
+ */
+export function dataWaitShare(phase: Phase | undefined): number | null {
+  if (phase === undefined || !isTraining(phase) || phase.imagesPerSecond <= 0) return null;
+  const images = phase.workers.reduce((sum, { samplesCommitted }) => sum + samplesCommitted, 0);
+  if (images === 0) return null;
+  const trainingMs = (1000 * images) / phase.imagesPerSecond;
+  return Math.min(1, Math.max(...phase.workers.map(({ dataWaitMs }) => dataWaitMs)) / trainingMs);
+}
+
 /** How far a running phase is, in pieces that a line or a bar puts together. */
 export interface ProgressParts {
   /** Epoch and step. */
@@ -90,6 +102,8 @@ export function phaseResult(phase: Phase): string {
     parts.push(imagesDone(phase));
   }
   if (phase.imagesPerSecond > 0) parts.push(`${grouped(phase.imagesPerSecond)} images/s`);
+  const waited = dataWaitShare(phase);
+  if (waited !== null) parts.push(`waited for data ${percent(waited)} of the time`);
   const accuracy = accuracyOf(phase);
   if (accuracy !== null) parts.push(`accuracy ${percent(accuracy)} of ${grouped(phase.evaluatedImages)} test images`);
   return `${phaseName(phase)}: ${parts.join(', ')}${ruleResults(phase)}`;

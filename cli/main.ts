@@ -4,6 +4,7 @@ import { describeError, StillhouseError } from '../lib/base/errors.ts';
 import { killAllChildren } from './cluster/child.ts';
 import { addArchitecturesCommand } from './commands/architectures.ts';
 import { addClusterCommand } from './commands/cluster.ts';
+import { addDatasetCommand } from './commands/dataset.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addJobCommand } from './commands/job.ts';
 import { addModelsCommand } from './commands/models.ts';
@@ -65,6 +66,7 @@ function createProgram(context: CliContext): Command {
   addRouteCommand(program, context);
   addClusterCommand(program, context);
   addPredictCommand(program, context);
+  addDatasetCommand(program, context);
   addDoctorCommand(program, context);
   addSetupCommand(program, context);
   addWeightsCommand(program, context);

@@ -89,7 +89,7 @@ export function routerAddress(given: string | undefined, context: CliContext): s
 }
 
 /**
- * The NATS server that has the models: as given, else the running local cluster's, unless another coordinator than that
+ * The NATS server that has models and lists: as given, else the running local cluster's, unless another coordinator than that
  * cluster's was named.
  */
 export function natsAddress(given: string | undefined, coordinator: string | undefined, context: CliContext): string {
@@ -97,7 +97,7 @@ export function natsAddress(given: string | undefined, coordinator: string | und
   if (given !== undefined && given !== '') return given;
   const local = findLocalCluster(context.environment);
   if (local !== undefined && (coordinator === undefined || coordinator === local.coordinator)) return local.nats;
-  const message = `it is not known where the cluster of ${coordinator} keeps its models`;
+  const message = `it is not known where the cluster of ${coordinator} keeps its objects`;
   const hint = 'give --nats nats://host:port, or set NATS_URL';
   throw new StillhouseError('INVALID_ARGUMENT', message, { field: '--nats', hint });
 }

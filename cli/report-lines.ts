@@ -36,6 +36,8 @@ const COLUMNS = {
 
 type Column = keyof typeof COLUMNS;
 
+const SKIPPED_SHOWN = 3;
+
 /** What a narrow terminal does without, the first one first. */
 const SPARE_COLUMNS = ['images', 'parameters', 'architecture'] as const satisfies readonly Column[];
 
@@ -107,6 +109,8 @@ function routeCells(route: RouteResult, students: number): Cells {
 function legend({ data, teachers, students, route }: JobReport, { rows, left }: ModelTable): string[] {
   const isPartly = data.labelled < data.train;
   const entries: [string, string][] = [['data', dataText(data, route.choice !== null)]];
+  if (data.synthetic !== null) entries.push(['synthetic', data.synthetic]);
+  if (data.skipped.length > 0) entries.push(['skipped', skippedText(data.skipped)]);
   if (students.some(({ accuracy }) => accuracy !== null)) {
     const where = left.includes('images') ? 'below' : 'in the table';
     const routed = route.accuracy === null ? '' : '; the router’s among all classes';
@@ -122,11 +126,24 @@ function legend({ data, teachers, students, route }: JobReport, { rows, left }: 
   if ([...teachers, ...students].some(({ predictImagesPerSecond }) => predictImagesPerSecond !== null)) {
     entries.push(['images/s', 'answered while it was evaluated, computing alone; smaller, faster: than the teacher']);
   }
+  const waits = [...teachers, ...students, ...students.flatMap(({ control }) => control ?? [])]
+    .map(({ dataWaitShare }) => dataWaitShare)
+    .filter((share) => share !== null);
+  if (waits.length > 0) {
+    entries.push(['data wait', `training waited for images at most ${percent(Math.max(...waits))} of its time`]);
+  }
   for (const column of left) {
     entries.push([COLUMNS[column], rows.map((row) => `${row.name} ${row[column] ?? '-'}`).join('; ')]);
   }
   const width = Math.max(...entries.map(([name]) => name.length));
   return entries.map(([name, text]) => `${name.padEnd(width)}  ${text}`);
+}
+
+/** The first ones; `report.json` has them all. */
+function skippedText(skipped: DataUse['skipped']): string {
+  const shown = skipped.slice(0, SKIPPED_SHOWN).map(({ id, source, reason }) => `${id} (${source}: ${reason})`);
+  const more = skipped.length > shown.length ? ` and ${grouped(skipped.length - shown.length)} more` : '';
+  return `${counted(skipped.length, 'damaged sample')}: ${shown.join(', ')}${more}`;
 }
 
 function dataText({ dataset, train, labelled, calibrate, test }: DataUse, isRuleChosen: boolean): string {

@@ -5,7 +5,7 @@ import { type FloorResult, floorResults } from '../lib/wire/job-floors.ts';
 import { withoutSources } from '../lib/wire/job-losses.ts';
 import { controlRouteName } from '../lib/wire/job-routes.ts';
 import type { Job } from './coordinator-client.ts';
-import { accuracyOf, type Phase, shareOf } from './job-view.ts';
+import { accuracyOf, dataWaitShare, type Phase, shareOf } from './job-view.ts';
 
 /** Fields may be added within a version: who reads a report ignores those that it does not know. */
 export interface JobReport {
@@ -29,12 +29,16 @@ export interface JobReport {
 /** How many images the job used. */
 export interface DataUse {
   readonly dataset: string;
+  /** What its samples were made from, where nobody has photographed or written them; else null. */
+  readonly synthetic: string | null;
   readonly train: number;
   /** Training images whose labels were looked at. */
   readonly labelled: number;
   /** Their labels are looked at only where they choose the route's rule. */
   readonly calibrate: number;
   readonly test: number;
+  /** Damaged samples that the job went on without. */
+  readonly skipped: readonly { id: number; source: string; reason: string }[];
 }
 
 export interface ModelResult {
@@ -52,9 +56,13 @@ export interface ModelResult {
   readonly loss: number;
   /** Of training. */
   readonly imagesPerSecond: number;
+  /** Share of the training's time that was spent waiting for images, 0..1; null when it is not known. */
+  readonly dataWaitShare: number | null;
   /** Of answering, compute alone; null when not measured. */
   readonly predictImagesPerSecond: number | null;
   readonly seconds: number;
+  /** With `train.tail: drop`, how many training images each epoch has left out; null otherwise, and when it is not known. */
+  readonly droppedPerEpoch: readonly number[] | null;
   readonly workers: Phase['workers'];
 }
 
@@ -111,11 +119,15 @@ export interface ReportInput {
   readonly job: Job;
   readonly spec: JobSpec;
   readonly trainImages: number;
+  readonly labelledImages: number;
   readonly testImages: number;
+  readonly synthetic: string | null;
   readonly samples: readonly SampleAnswer[];
   readonly samplesProblem: string | null;
   /** By the models' digests. */
   readonly weightBytes: ReadonlyMap<string, number>;
+  /** By the digests of the lists. */
+  readonly droppedPerEpoch: ReadonlyMap<string, readonly number[]>;
 }
 
 export function buildReport(input: ReportInput): JobReport {
@@ -131,10 +143,12 @@ export function buildReport(input: ReportInput): JobReport {
     spec: withoutSources(spec),
     data: {
       dataset: spec.data.dataset,
+      synthetic: input.synthetic,
       train: input.trainImages,
-      labelled: spec.data.labelled ?? input.trainImages,
+      labelled: input.labelledImages,
       calibrate: spec.data.calibrate,
       test: input.testImages,
+      skipped: job.skippedSamples,
     },
     teachers,
     students,
@@ -158,7 +172,12 @@ function phaseOf(job: Job, kind: string, subject: string): Phase | undefined {
   return job.phases.find((phase) => phase.kind === `PHASE_KIND_${kind}` && phase.subject === subject);
 }
 
-function modelResult({ weightBytes }: ReportInput, name: string, arch: string, phase: Phase | undefined): ModelResult {
+function modelResult(
+  { weightBytes, droppedPerEpoch }: ReportInput,
+  name: string,
+  arch: string,
+  phase: Phase | undefined,
+): ModelResult {
   return {
     name,
     arch,
@@ -171,8 +190,10 @@ function modelResult({ weightBytes }: ReportInput, name: string, arch: string, p
     firstLoss: phase?.firstLoss ?? 0,
     loss: phase?.loss ?? 0,
     imagesPerSecond: phase?.imagesPerSecond ?? 0,
+    dataWaitShare: dataWaitShare(phase),
     predictImagesPerSecond: positive(phase?.predictImagesPerSecond),
     seconds: phase?.seconds ?? 0,
+    droppedPerEpoch: droppedPerEpoch.get(phase?.droppedDigest ?? '') ?? null,
     workers: phase?.workers ?? [],
   };
 }

@@ -15,6 +15,7 @@ import { stateName } from './job-view.ts';
 import { buildReport, type JobReport, type ReportInput, type SampleAnswer } from './report.ts';
 import { reportLines } from './report-lines.ts';
 import { askRouter } from './rest.ts';
+import { saveDropped } from './run-folder/dropped.ts';
 import { RunRecorder } from './run-folder/recorder.ts';
 import type { RunFolder } from './run-folder/run-folder.ts';
 import { saveModels } from './run-models.ts';
@@ -77,19 +78,23 @@ function isWhole({ phases }: Job): boolean {
   return phases.length > 0 && phases.every(({ state }) => state === 'PHASE_STATE_DONE');
 }
 
+const NOTHING_MORE = { samples: [], samplesProblem: null, weightBytes: new Map(), droppedPerEpoch: new Map() };
+
 /** Written as soon as there is something to write, and again as more is known: what fails later takes nothing away. */
 async function writeReport(run: Run, job: Job): Promise<JobReport> {
   const { checked, folder, objects, signal } = run;
   const write = (more: Partial<ReportInput>): JobReport => {
-    const report = buildReport({ ...checked, job, samples: [], samplesProblem: null, weightBytes: new Map(), ...more });
+    const report = buildReport({ ...checked, job, ...NOTHING_MORE, ...more });
     folder.writeReport(report);
     return report;
   };
   const report = write({});
   if (!isWhole(job)) return report;
+  const droppedPerEpoch = await unlessAborted(saveDropped(objects, job, folder.dropped), signal);
+  write({ droppedPerEpoch });
   const weightBytes = await unlessAborted(saveModels(objects, job, folder.models), signal);
-  write({ weightBytes });
-  return write({ weightBytes, ...(await askSamples(run)) });
+  write({ droppedPerEpoch, weightBytes });
+  return write({ droppedPerEpoch, weightBytes, ...(await askSamples(run)) });
 }
 
 /** All answers, or why there are none. @throws the signal's reason when the run is being stopped */

@@ -43,22 +43,27 @@ export class Peer {
   }
 
   open(stepCase: StepCase, mode: string): Promise<Opened> {
-    return this.#ask({ call: 'open', mode, ...stepCase });
+    return this.ask({ call: 'open', mode, ...stepCase } satisfies StepRequest);
   }
 
   async run(steps: number): Promise<readonly number[]> {
-    return (await this.#ask<StepTimes>({ call: 'run', steps })).ms;
+    return (await this.ask<StepTimes>({ call: 'run', steps } satisfies StepRequest)).ms;
   }
 
   info(): Promise<PeerInfo> {
-    return this.#ask({ call: 'info' });
+    return this.ask({ call: 'info' } satisfies StepRequest);
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
   }
 
   stop(): void {
     this.#child.kill();
   }
 
-  async #ask<T>(request: StepRequest): Promise<T> {
+  /** One request of this process and its answer, each a line of JSON. */
+  async ask<T>(request: object): Promise<T> {
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#lines.next();
     if (done === true) {

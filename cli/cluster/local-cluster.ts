@@ -149,6 +149,7 @@ export class LocalCluster {
         STILLHOUSE_EXIT_WITH_PARENT: '1',
         // Whoever may start it may read the same files as it.
         STILLHOUSE_ALLOW_DATASET_PATHS: '1',
+        STILLHOUSE_ALLOW_DATASET_URLS: '*',
         ...(this.#options.allowCustomCode === true ? { [ALLOW_CUSTOM_CODE]: '1' } : {}),
       },
       logPath: join(this.#logFolder, `${plan.name}.log`),

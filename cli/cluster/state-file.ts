@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { cacheRoot } from '../../lib/base/folders.ts';
+import { isAlive } from '../../lib/base/process-alive.ts';
 import type { Environment } from '../../lib/base/settings.ts';
-import { isAlive } from '../process-alive.ts';
 import type { Endpoints } from './local-cluster.ts';
 
 const stateSchema = z.object({

@@ -1,17 +1,25 @@
 /** `stillhouse job …`: jobs of a running cluster. */
-import type { Command } from 'commander';
+import { existsSync } from 'node:fs';
+import { type Command, Option } from 'commander';
 import { monotonicMs } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { uniqueId } from '../../lib/base/random.ts';
 import { type JobSpec, jobSpecToJson } from '../../lib/wire/job-file.ts';
 import { withoutSources } from '../../lib/wire/job-losses.ts';
+import { withObjects } from '../cluster-objects.ts';
 import type { CliContext } from '../context.ts';
 import type { CoordinatorClient, Job } from '../coordinator-client.ts';
 import { type ClusterOption, type JsonOption, print, withCoordinator } from '../coordinator-command.ts';
 import { readJob } from '../job-input.ts';
 import { ProgressLines, phaseProgress, phaseResult, stateName } from '../job-view.ts';
-import { addJobFileOptions, coordinatorOption, type JobFileOptions } from '../options.ts';
-import { table } from '../text.ts';
+import { addJobFileOptions, coordinatorOption, type JobFileOptions, natsAddress } from '../options.ts';
+import { saveDropped } from '../run-folder/dropped.ts';
+import { counted, table } from '../text.ts';
+
+interface GetOptions extends JsonOption {
+  readonly dropped?: string;
+  readonly nats?: string;
+}
 
 const PROGRESS_PERIOD_MS = 2000;
 
@@ -78,17 +86,35 @@ function addGet(job: Command, context: CliContext): void {
     .description('Show a job and its phases.')
     .argument('<id>', 'the job’s id')
     .option('--json', 'print the job as JSON', false)
+    .option(
+      '--dropped <folder>',
+      'list there which images each epoch has left out (train.tail: drop); it must not exist',
+    )
+    .addOption(new Option('--nats <url>', 'where the lists are kept (default: the local cluster’s)').env('NATS_URL'))
     .addOption(coordinatorOption())
     .addHelpText(
       'after',
-      '\nExamples:\n  $ stillhouse job get job-1a2b3c4d5e\n  $ stillhouse job get job-1a2b3c4d5e --json',
+      '\nExamples:\n  $ stillhouse job get job-1a2b3c4d5e\n  $ stillhouse job get job-1a2b3c4d5e --json' +
+        '\n  $ stillhouse job get job-1a2b3c4d5e --dropped dropped',
     )
-    .action((id: string, options: JsonOption) =>
+    .action((id: string, options: GetOptions) =>
       withCoordinator(options, context, async (client) => {
         const found = await client.get(id);
+        if (options.dropped !== undefined) await writeDropped(found, options.dropped, options, context);
         print(context, options.json, jsonOf(found), () => jobLines(found));
       }),
     );
+}
+
+/** @throws ALREADY_EXISTS; what `saveDropped` throws */
+async function writeDropped(job: Job, folder: string, options: GetOptions, context: CliContext): Promise<void> {
+  if (existsSync(folder)) {
+    throw new StillhouseError('ALREADY_EXISTS', `${folder} exists`, { field: '--dropped', hint: 'name a new folder' });
+  }
+  const nats = natsAddress(options.nats, options.coordinator, context);
+  const { size } = await withObjects(nats, context.signal, (objects) => saveDropped(objects, job, folder));
+  if (size > 0) context.note(`wrote ${folder}: ${counted(size, 'list')}`);
+  else context.note(`nothing is written: no training of ${job.id} has ended whose epochs drop their tails`);
 }
 
 function addWatch(job: Command, context: CliContext): void {

@@ -5,6 +5,7 @@ import { monotonicMs, untilAborted } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { dataRoot } from '../../lib/base/folders.ts';
 import { type Environment, Settings } from '../../lib/base/settings.ts';
+import { placeOptionsOf } from '../../lib/data/places/place-settings.ts';
 import type { JobSpec } from '../../lib/wire/job-file.ts';
 import { ALLOW_CUSTOM_CODE, refuseCustomCode } from '../../lib/wire/job-losses.ts';
 import { LocalCluster } from '../cluster/local-cluster.ts';
@@ -60,8 +61,9 @@ Exit codes: 0 the job succeeded, 1 it failed, 2 wrong usage, 130 Ctrl-C, 143 SIG
 
 async function run(file: string, options: RunOptions, context: CliContext): Promise<void> {
   const job = await readJob(file, options);
-  refuseCustomCode(job.spec, options.allowCustomCode || new Settings(context.environment).flag(ALLOW_CUSTOM_CODE));
-  const checked = await checkJob(job, dataRoot(context.environment));
+  const settings = new Settings(context.environment);
+  refuseCustomCode(job.spec, options.allowCustomCode || settings.flag(ALLOW_CUSTOM_CODE));
+  const checked = await checkJob(job, dataRoot(context.environment), placeOptionsOf(settings));
   const { spec } = checked;
   refuseInits(spec, context.environment);
   const students = studentsFor(spec, options);
@@ -88,7 +90,8 @@ async function runIn(
   const { spec } = checked;
   const { students, specialists } = options;
   const images = `${grouped(checked.trainImages)} training and ${counted(checked.testImages, 'test image')}`;
-  context.out(`${spec.name}${options.quick ? ' (quick)' : ''}: ${images} of ${spec.data.dataset}`);
+  const mark = checked.synthetic === null ? '' : ` (${checked.synthetic})`;
+  context.out(`${spec.name}${options.quick ? ' (quick)' : ''}: ${images} of ${spec.data.dataset}${mark}`);
   const sizes = [
     counted(options.teachers, 'teacher-worker'),
     counted(students, 'student-worker'),

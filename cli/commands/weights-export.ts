@@ -2,7 +2,13 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { dataRoot } from '../../lib/base/folders.ts';
-import { openDataset } from '../../lib/data/dataset.ts';
+import { Settings } from '../../lib/base/settings.ts';
+import { resolveClasses } from '../../lib/data/class-map.ts';
+import type { Dataset } from '../../lib/data/dataset.ts';
+import { openDataset } from '../../lib/data/open-dataset.ts';
+import { placeOptionsOf } from '../../lib/data/places/place-settings.ts';
+import type { RecordDataset } from '../../lib/data/record-dataset.ts';
+import { restrictDataset } from '../../lib/data/restricted-dataset.ts';
 import { configureEngine } from '../../lib/engine/environment.ts';
 import { type DecodedArtefact, readArtefactFolder } from '../../lib/model/artefact.ts';
 import {
@@ -43,7 +49,10 @@ export function addWeightsExportCommand(weights: Command, context: CliContext): 
     )
     .requiredOption('--out <path>', 'the file to write; for saved-model and tfjs the folder')
     .option('--batch-size <n>', 'images per call: a number, or dynamic', batchSize, 'dynamic')
-    .option('--calibrate <dataset>', 'onnx-int8: the data set whose training images show the range of every value')
+    .option(
+      '--calibrate <dataset>',
+      'onnx-int8: the data set (name, path or address) whose training images show the range of every value',
+    )
     .option('--calibration-images <n>', 'onnx-int8: training images to look at', images, 256)
     .option('--evaluate-images <n>', 'onnx-int8: test images to measure the accuracy on', images, 1000)
     .addHelpText(
@@ -103,10 +112,10 @@ async function quantise(
   { batchSize, calibrationImages, evaluateImages }: ExportOptions,
   { environment, signal }: CliContext,
 ): Promise<QuantisedModel> {
-  const dataset = await openDataset(dataRoot(environment), datasetName);
+  const dataset = await openDataset(dataRoot(environment), datasetName, placeOptionsOf(new Settings(environment)));
   try {
     return await quantiseModel(artefact, {
-      dataset,
+      dataset: ofClasses(dataset, artefact.manifest.parentClassNames),
       calibrationImages,
       evaluationImages: evaluateImages,
       batchSize,
@@ -115,6 +124,12 @@ async function quantise(
   } finally {
     await dataset.close();
   }
+}
+
+/** The data set as the model's job saw it, by `data.classes` perhaps; as it is where it lacks some of them. */
+function ofClasses(dataset: RecordDataset, classNames: readonly string[]): Dataset {
+  if (classNames.some((name) => !dataset.classNames.includes(name))) return dataset;
+  return restrictDataset(dataset, resolveClasses(classNames, dataset.classNames, 'calibrate'));
 }
 
 function reportLines({ bytes, floatBytes, report }: QuantisedModel): string[] {

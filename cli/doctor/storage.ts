@@ -6,8 +6,11 @@ import { digestHex } from '../../lib/base/digest.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { cacheRoot, dataRoot } from '../../lib/base/folders.ts';
 import type { Environment } from '../../lib/base/settings.ts';
-import { openDataset } from '../../lib/data/dataset.ts';
-import { grouped } from '../text.ts';
+import { sampleFiles } from '../../lib/data/manifest.ts';
+import { openDataset, readDatasetManifest } from '../../lib/data/open-dataset.ts';
+import { datasetNames } from '../dataset/dataset-names.ts';
+import { summarise } from '../dataset/dataset-view.ts';
+import { counted, grouped } from '../text.ts';
 import { type Check, fail, ok, warn } from './check.ts';
 
 const FREE_WARN_BYTES = 2e9;
@@ -36,28 +39,36 @@ export async function cacheCheck(environment: Environment): Promise<Check> {
 export async function datasetChecks(environment: Environment): Promise<readonly Check[]> {
   const root = dataRoot(environment);
   const checks: Check[] = [];
-  for (const name of await namesIn(root)) {
-    if ((await statIfAny(path.join(root, name, 'manifest.json'))) === undefined) continue;
-    checks.push(await datasetCheck(root, name));
-  }
-  return checks.length > 0 ? checks : [warn('data set', `none in ${root}`, `${SETUP_HINT}, or set STILLHOUSE_DATA`)];
+  for (const name of await datasetNames(root)) checks.push(await datasetCheck(root, name));
+  const hint = `${SETUP_HINT}, \`stillhouse dataset import\` or \`dataset fetch\`, or set STILLHOUSE_DATA`;
+  return checks.length > 0 ? checks : [warn('data set', `none in ${root}`, hint)];
 }
 
 async function datasetCheck(root: string, name: string): Promise<Check> {
   const label = `data set ${name}`;
   try {
-    const dataset = await openDataset(root, name, { verifyContent: false });
-    try {
-      const { sampleCount, classNames, digest } = dataset;
-      const images = `${grouped(sampleCount)} images, ${grouped(classNames.length)} classes`;
-      return ok(label, `${images}, ${digestHex(digest).slice(0, 12)}`);
-    } finally {
-      await dataset.close();
-    }
+    const manifest = await readDatasetManifest(root, name);
+    await (await openDataset(root, name, { verifyContent: false })).close();
+    for (const file of sampleFiles(manifest)) await checkSize(path.join(root, name, file.path), file.bytes);
+    const { images, classNames, digest, synthetic, badSamples } = summarise(manifest, path.join(root, name));
+    const notes = [
+      ...(synthetic === null ? [] : ['synthetic']),
+      ...(badSamples.length === 0 ? [] : [counted(badSamples.length, 'damaged sample')]),
+    ];
+    const facts = [`${grouped(images)} images`, `${grouped(classNames.length)} classes`, ...notes];
+    return ok(label, `${facts.join(', ')}, ${digestHex(digest).slice(0, 12)}`);
   } catch (thrown) {
     const { message, hint } = StillhouseError.from(thrown);
     return fail(label, message, hint ?? SETUP_HINT);
   }
+}
+
+/** Shards are opened when they are read from, so what is missing would be noticed in the middle of a job only. */
+async function checkSize(location: string, bytes: number): Promise<void> {
+  const size = (await statIfAny(location))?.size;
+  if (size === bytes) return;
+  const what = size === undefined ? 'is missing' : `is ${size} bytes long`;
+  throw new StillhouseError('DATA_LOSS', `${location} ${what}, expected ${bytes} bytes`, { hint: 'import it again' });
 }
 
 /** Pretrained weights that set-up has put into the cache. */

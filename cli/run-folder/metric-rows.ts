@@ -1,8 +1,8 @@
 /**
- * The rows of `metrics.jsonl`: one for each progress of a phase that was seen, one for its end. What does not apply to a
+ * The rows of `metrics.jsonl`: one for each progress of a phase that was seen, one for the phase's end. What does not apply to a
  * phase is left out. Pure.
  */
-import { accuracyOf, isTraining, type Phase, stateName } from '../job-view.ts';
+import { accuracyOf, dataWaitShare, isTraining, type Phase, stateName } from '../job-view.ts';
 import { type PhaseChange, phaseKind } from './phase-changes.ts';
 
 export type MetricRow = Readonly<Record<string, unknown>>;
@@ -35,11 +35,13 @@ function resultOf(phase: Phase): MetricRow {
   const { seconds, step, firstLoss, loss, imagesPerSecond, parameters, modelDigest } = phase;
   const { evaluatedImages, predictImagesPerSecond, rule, rules, workers } = phase;
   const accuracy = accuracyOf(phase);
+  const waited = dataWaitShare(phase);
   return {
     seconds,
     workers: workers.length,
     ...(step > 0 ? { step, imagesPerSecond } : {}),
     ...(isTraining(phase) && step > 0 ? { firstLoss, loss } : {}),
+    ...(waited === null ? {} : { dataWaitShare: waited }),
     ...(accuracy === null ? {} : { accuracy, evaluatedImages }),
     ...(predictImagesPerSecond > 0 ? { predictImagesPerSecond } : {}),
     ...(parameters > 0 ? { parameters } : {}),

@@ -22,6 +22,8 @@ export class RunFolder {
   readonly checkpoints: string;
   /** A folder per model. They stay until the run has others to put in their place. */
   readonly models: string;
+  /** A file per training whose epochs drop their tails, see `saveDropped`. */
+  readonly dropped: string;
   readonly #job: string;
   readonly #report: string;
   readonly #unlock: () => void;
@@ -37,12 +39,13 @@ export class RunFolder {
     this.tensorboard = join(path, 'tensorboard');
     this.checkpoints = join(path, 'checkpoints');
     this.models = join(path, 'models');
+    this.dropped = join(path, 'dropped');
     this.#job = join(path, JOB_FILE);
     this.#report = join(path, 'report.json');
     refuseForeign(path);
     mkdirSync(path, { recursive: true });
     this.#unlock = lockRunFolder(path);
-    for (const old of [this.logs, this.metrics, this.tensorboard, this.checkpoints, this.#report]) {
+    for (const old of [this.logs, this.metrics, this.tensorboard, this.checkpoints, this.dropped, this.#report]) {
       rmSync(old, { recursive: true, force: true });
     }
     writeWhole(this.#job, `${MARKER}\n${stringify(spec)}`);
@@ -68,6 +71,7 @@ export class RunFolder {
       [this.tensorboard, `curves: tensorboard --logdir ${join(shown, 'tensorboard')}`],
       [this.checkpoints, 'the latest two checkpoints of each training'],
       [this.models, 'the teacher and the students: model.json, weights.safetensors'],
+      [this.dropped, 'the training images that each epoch has left out'],
       [this.logs, 'what each process said'],
     ] as const;
     const found = rows.filter(([path]) => existsSync(path) && !isEmptyFolder(path));

@@ -37,6 +37,11 @@ export function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Lets whatever else is due come first, timers too: between parts of work that takes long. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
 /** Resolves when the signal is aborted. */
 export function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();

@@ -37,6 +37,12 @@ export function memoryLimitBytes(): number {
   return limit > 0 ? Math.min(limit, total) : total;
 }
 
+/** Files that this process may have open at a time; undefined where that cannot be told, or there is no limit. */
+export function openFileLimit(readText: ReadText = readTextIfAny): number | undefined {
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(readText('/proc/self/limits') ?? '') ?? [];
+  return soft === undefined ? undefined : Number(soft);
+}
+
 /** The group's folder and those above it, as a prefix for file names: `/a/b` gives `/a/b`, `/a` and the empty text. */
 function upTo(group: string): string[] {
   if (group === '/' || group === '' || group === '.') return [''];

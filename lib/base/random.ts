@@ -37,61 +37,89 @@ export function hashName(name: string): number {
 
 /** xoshiro128** (Blackman and Vigna 2018), seeded through splitmix32 of the mixed words. */
 export function createRandom(...seeds: readonly number[]): Random {
-  let mix = mixSeeds(...seeds);
-  const seedWord = () => {
-    mix = (mix + 0x9e3779b9) >>> 0;
-    let word = mix;
-    word = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
-    word = Math.imul(word ^ (word >>> 15), 0x735a2d97);
-    return (word ^ (word >>> 15)) >>> 0;
-  };
-  let a = seedWord();
-  let b = seedWord();
-  let c = seedWord();
-  let d = seedWord();
-  const rotate = (value: number, bits: number) => (value << bits) | (value >>> (32 - bits));
-  const nextUint32 = () => {
-    const result = Math.imul(rotate(Math.imul(b, 5), 7), 9);
-    const shifted = b << 9;
-    c ^= a;
-    d ^= b;
-    b ^= c;
-    a ^= d;
-    c ^= shifted;
-    d = rotate(d, 11);
+  return new Xoshiro128(mixSeeds(...seeds));
+}
+
+/** A class: views make several of them for every image, and four closures each cost more than the numbers drawn. */
+class Xoshiro128 implements Random {
+  #a: number;
+  #b: number;
+  #c: number;
+  #d: number;
+  #spare: number | undefined;
+
+  constructor(seed: number) {
+    this.#a = splitmix(seed, 1);
+    this.#b = splitmix(seed, 2);
+    this.#c = splitmix(seed, 3);
+    this.#d = splitmix(seed, 4);
+  }
+
+  nextUint32(): number {
+    const result = Math.imul(rotate(Math.imul(this.#b, 5), 7), 9);
+    const shifted = this.#b << 9;
+    this.#c ^= this.#a;
+    this.#d ^= this.#b;
+    this.#b ^= this.#c;
+    this.#a ^= this.#d;
+    this.#c ^= shifted;
+    this.#d = rotate(this.#d, 11);
     return result >>> 0;
-  };
-  const nextFloat = () => nextUint32() / 0x1_0000_0000;
-  const nextInt = (bound: number) => {
-    const limit = 0x1_0000_0000 - (0x1_0000_0000 % bound);
+  }
+
+  nextFloat(): number {
+    return this.nextUint32() / 0x1_0000_0000;
+  }
+
+  nextInt(bound: number): number {
     for (;;) {
-      const value = nextUint32();
-      if (value < limit) return value % bound;
+      const value = this.nextUint32();
+      // Hardly ever is it so large that the remainder has to be known, which takes longer than all the rest.
+      if (value <= 0x1_0000_0000 - bound || value < 0x1_0000_0000 - (0x1_0000_0000 % bound)) return value % bound;
     }
-  };
-  let spare: number | undefined;
-  const nextNormal = () => {
-    if (spare !== undefined) {
-      const value = spare;
-      spare = undefined;
+  }
+
+  nextNormal(): number {
+    if (this.#spare !== undefined) {
+      const value = this.#spare;
+      this.#spare = undefined;
       return value;
     }
     for (;;) {
-      const x = 2 * nextFloat() - 1;
-      const y = 2 * nextFloat() - 1;
+      const x = 2 * this.nextFloat() - 1;
+      const y = 2 * this.nextFloat() - 1;
       const square = x * x + y * y;
       if (square === 0 || square >= 1) continue;
       const factor = Math.sqrt((-2 * Math.log(square)) / square);
-      spare = y * factor;
+      this.#spare = y * factor;
       return x * factor;
     }
-  };
-  return { nextUint32, nextFloat, nextInt, nextNormal };
+  }
 }
 
+/** The step-th number of splitmix32. */
+function splitmix(seed: number, step: number): number {
+  let word = seed + Math.imul(step, 0x9e3779b9);
+  word = Math.imul(word ^ (word >>> 16), 0x21f0aaad);
+  word = Math.imul(word ^ (word >>> 15), 0x735a2d97);
+  return (word ^ (word >>> 15)) >>> 0;
+}
+
+function rotate(value: number, bits: number): number {
+  return (value << bits) | (value >>> (32 - bits));
+}
+
+type Shuffled = { length: number; [index: number]: number };
+
 /** Shuffles in place (Fisher–Yates). */
-export function shuffle<T extends { length: number; [index: number]: number }>(values: T, random: Random): T {
-  for (let last = values.length - 1; last > 0; last--) {
+export function shuffle<T extends Shuffled>(values: T, random: Random): T {
+  return shuffleEnd(values, values.length, random);
+}
+
+/** Brings to the last `count` places, in place, what `shuffle` brings there; the others hold the rest in some order. */
+export function shuffleEnd<T extends Shuffled>(values: T, count: number, random: Random): T {
+  const first = Math.max(1, values.length - count);
+  for (let last = values.length - 1; last >= first; last--) {
     const other = random.nextInt(last + 1);
     const held = values[last] as number;
     values[last] = values[other] as number;

@@ -1,25 +1,34 @@
 /** Mean and standard deviation per channel, for a model's preprocessing. */
-import type { Dataset } from './dataset.ts';
+import type { ChannelStatistics, Dataset } from './dataset.ts';
+import { giveBackRoom } from './image-room.ts';
 
 /** Images that are looked at: enough for three digits. */
 const SAMPLES = 1000;
+/** Images that are in memory at a time. */
+const BATCH = 50;
 
 /** The same for every process that asks with the same ids. Pixels count as 0..1. @param ids of the training split */
-export function channelStatistics(dataset: Dataset, ids: Uint32Array): { mean: number[]; std: number[] } {
-  const { channels } = dataset.image;
-  const images = dataset.readImages(ids.subarray(0, SAMPLES));
-  const pixels = images.length / channels;
-  const statistics = Array.from({ length: channels }, (_, channel) => {
-    let sum = 0;
-    let squares = 0;
-    for (let index = channel; index < images.length; index += channels) {
+export async function channelStatistics(dataset: Dataset, ids: Uint32Array): Promise<ChannelStatistics> {
+  const { height, width, channels } = dataset.image;
+  const sampled = ids.subarray(0, SAMPLES);
+  const sums = new Float64Array(channels);
+  const squares = new Float64Array(channels);
+  for (let from = 0; from < sampled.length; from += BATCH) {
+    const images = await dataset.load(sampled.subarray(from, from + BATCH));
+    for (let index = 0; index < images.length; index++) {
+      const channel = index % channels;
       const value = (images[index] as number) / 255;
-      sum += value;
-      squares += value * value;
+      sums[channel] = (sums[channel] as number) + value;
+      squares[channel] = (squares[channel] as number) + value * value;
     }
-    const mean = sum / pixels;
+    giveBackRoom(images);
+  }
+  const pixels = sampled.length * height * width;
+  const mean = Array.from(sums, (sum) => sum / pixels);
+  const std = mean.map((value, channel) => {
+    const variance = (squares[channel] as number) / pixels - value * value;
     // A channel without any contrast is left unscaled.
-    return { mean, std: Math.sqrt(Math.max(0, squares / pixels - mean * mean)) || 1 };
+    return Math.sqrt(Math.max(0, variance)) || 1;
   });
-  return { mean: statistics.map(({ mean }) => mean), std: statistics.map(({ std }) => std) };
+  return { mean, std };
 }

@@ -1,5 +1,6 @@
 /** Class maps: a model's classes as a named subset of a larger set, and labels as indices into that subset. */
 import { invariant, StillhouseError } from '../base/errors.ts';
+import { selectIds } from './sample-ids.ts';
 
 /** A subset of classes in the order of a model's outputs. */
 export interface ClassSubset {
@@ -50,9 +51,19 @@ export function restrictToClasses(
   labels: ArrayLike<number>,
   classIds: ArrayLike<number>,
 ): Uint32Array {
-  const wanted = new Set(Array.from(classIds));
-  return ids.filter((id) => wanted.has(labels[id] as number));
+  const isIn = classTable(classIds);
+  return selectIds(ids, (id) => isIn[labels[id] as number] === 1);
 }
+
+/** 1 at the number of every class of a subset, up to the largest: to look the classes of millions of samples up. */
+export function classTable(classIds: ArrayLike<number>): Uint8Array {
+  const ids = Uint32Array.from(classIds);
+  const table = new Uint8Array(1 + ids.reduce((most, id) => Math.max(most, id), 0));
+  for (const id of ids) table[id] = 1;
+  return table;
+}
+
+const NO_OUTPUT = -1;
 
 /**
  * Labels within the subset: for a sample id, an index into `classIds`. The sample's class must be in the subset, unless
@@ -66,11 +77,14 @@ export function labelWithin(
   classIds: ArrayLike<number>,
   dustbin = false,
 ): (id: number) => number {
-  const outputOf = new Map(Array.from(classIds, (classId, output) => [classId, output]));
-  const others = dustbin ? classIds.length : undefined;
+  // A table, because it is asked for millions of samples.
+  const outputs = new Int32Array(classTable(classIds).length).fill(NO_OUTPUT);
+  for (const [output, classId] of Array.from(classIds).entries()) outputs[classId] = output;
+  const others = dustbin ? classIds.length : NO_OUTPUT;
   return (id) => {
-    const output = outputOf.get(labels[id] as number) ?? others;
-    invariant(output !== undefined, `the class of sample ${id} is in the subset`);
-    return output;
+    const output = outputs[labels[id] as number] ?? NO_OUTPUT;
+    if (output !== NO_OUTPUT) return output;
+    invariant(others !== NO_OUTPUT, `the class of sample ${id} is in the subset`);
+    return others;
   };
 }

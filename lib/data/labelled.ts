@@ -1,6 +1,7 @@
 /** Which of the training samples have labels that a job looks at: a seeded rule. */
 import { StillhouseError } from '../base/errors.ts';
 import { createRandom, hashName, shuffle } from '../base/random.ts';
+import { inOrderOf } from './sample-ids.ts';
 
 /**
  * Draws `count` of the samples by seed, class by class in turn: as evenly over the classes as their samples reach, the way
@@ -21,20 +22,47 @@ export function drawLabelled(
     const message = `data.labelled asks for ${count}, expected a whole number from 1 to ${ids.length}, the training images`;
     throw new StillhouseError('INVALID_ARGUMENT', message, { field: 'data.labelled' });
   }
-  const waiting = new Map<number, number[]>();
-  for (const id of shuffle(ids.slice(), createRandom(seed, hashName('labelled')))) {
+  const quotas = quotasOf(countByClass(ids, labels), count);
+  const order = shuffle(ids.slice(), createRandom(seed, hashName('labelled')));
+  const drawn = new Uint32Array(count);
+  let next = 0;
+  for (let index = 0; next < count; index++) {
+    const id = order[index] as number;
     const label = labels[id] as number;
-    const queue = waiting.get(label);
-    if (queue === undefined) waiting.set(label, [id]);
-    else queue.push(id);
+    const quota = quotas[label] as number;
+    if (quota === 0) continue;
+    quotas[label] = quota - 1;
+    drawn[next++] = id;
   }
-  const queues = [...waiting].sort(([a], [b]) => a - b).map(([, queue]) => queue);
-  const drawn: number[] = [];
-  for (let turn = 0; drawn.length < count; turn++) {
-    for (const queue of queues) {
-      const id = queue[turn];
-      if (id !== undefined && drawn.length < count) drawn.push(id);
+  return inOrderOf(ids, drawn);
+}
+
+/** Samples of each class, by class number. */
+function countByClass(ids: Uint32Array, labels: ArrayLike<number>): number[] {
+  const counts: number[] = [];
+  for (let index = 0; index < ids.length; index++) {
+    const label = labels[ids[index] as number] as number;
+    while (counts.length <= label) counts.push(0);
+    counts[label] = (counts[label] as number) + 1;
+  }
+  return counts;
+}
+
+/** How many each class gives when they give one in turn, lower classes first, until there are `total`. */
+function quotasOf(available: readonly number[], total: number): number[] {
+  const quotas = available.map(() => 0);
+  let left = total;
+  for (;;) {
+    const open = available.flatMap((has, label) => (has > (quotas[label] as number) ? [label] : []));
+    if (left < open.length) {
+      for (const label of open.slice(0, left)) quotas[label] = (quotas[label] as number) + 1;
+      return quotas;
     }
+    if (left === 0) return quotas;
+    const rests = open.map((label) => (available[label] as number) - (quotas[label] as number));
+    // As many whole turns at once as no class runs out within and the total allows.
+    const turns = Math.min(Math.floor(left / open.length), Math.min(...rests));
+    for (const label of open) quotas[label] = (quotas[label] as number) + turns;
+    left -= turns * open.length;
   }
-  return Uint32Array.from(drawn).sort();
 }

@@ -4,7 +4,13 @@
  * is used exactly once per epoch by construction. All functions are pure.
  */
 import { invariant, StillhouseError } from '../base/errors.ts';
-import { createRandom, hashName, shuffle } from '../base/random.ts';
+import type { SampleOrder } from './order.ts';
+
+/**
+ * What becomes of the samples that fill no whole step. `weighted`: steps with fewer samples, averaged by their count. `drop`:
+ * only steps to which every lane gives a whole micro-batch; the other samples wait for another epoch.
+ */
+export type Tail = 'weighted' | 'drop';
 
 /** A half-open range of positions in the epoch's order. */
 export interface LaneRange {
@@ -18,25 +24,28 @@ export interface LaneBlock {
   readonly lanes: number;
 }
 
-/** The order of one epoch: the ids shuffled by (seed, epoch). The same ids in the same order give the same result. */
-export function epochOrder(ids: Uint32Array, seed: number, epoch: number): Uint32Array {
-  return shuffle(ids.slice(), createRandom(seed, hashName('epoch order'), epoch));
-}
-
 /** The range of one lane. Lengths of lanes differ by at most 1; with fewer samples than lanes some are empty. */
 export function laneRange(samples: number, lanes: number, lane: number): LaneRange {
   invariant(lanes >= 1 && lane >= 0 && lane < lanes, `lane ${lane} is one of ${lanes}`);
   return { start: cut(samples, lanes, lane), end: cut(samples, lanes, lane + 1) };
 }
 
-/** Steps until the longest lane has run out. */
-export function stepsPerEpoch(samples: number, lanes: number, microBatch: number): number {
+/** With `weighted`, steps until the longest lane has run out; with `drop`, until the shortest one has no whole micro-batch. */
+export function stepsPerEpoch(samples: number, lanes: number, microBatch: number, tail: Tail): number {
   invariant(microBatch >= 1, 'a micro-batch has samples');
+  if (tail === 'drop') return Math.floor(Math.floor(samples / lanes) / microBatch);
   return Math.ceil(Math.ceil(samples / lanes) / microBatch);
 }
 
-/** Samples of the global batch of one step: lanes x micro-batch, fewer in the tail. */
-export function stepSamples(samples: number, lanes: number, microBatch: number, stepInEpoch: number): number {
+/** Samples of the global batch of one step of the epoch: lanes x micro-batch, fewer in a weighted tail. */
+export function stepSamples(
+  samples: number,
+  lanes: number,
+  microBatch: number,
+  stepInEpoch: number,
+  tail: Tail,
+): number {
+  if (tail === 'drop') return lanes * microBatch;
   let count = 0;
   for (let lane = 0; lane < lanes; lane++) {
     const { start, end } = laneRange(samples, lanes, lane);
@@ -45,9 +54,9 @@ export function stepSamples(samples: number, lanes: number, microBatch: number, 
   return count;
 }
 
-/** The sample ids of one lane's micro-batch in one step: `microBatch` of them, fewer or none in the tail. */
+/** The sample ids of one lane's micro-batch in one step: `microBatch` of them, fewer or none in a weighted tail. */
 export function laneBatch(
-  order: Uint32Array,
+  order: SampleOrder,
   lanes: number,
   lane: number,
   microBatch: number,
@@ -58,8 +67,31 @@ export function laneBatch(
   return order.slice(from, Math.min(from + microBatch, end));
 }
 
+/**
+ * The ids that an epoch with tail `drop` leaves out, ascending.
+ * @param steps of the epoch that are made; default all. What an epoch that is cut short does not come to is left out too.
+ */
+export function droppedIds(
+  order: SampleOrder,
+  lanes: number,
+  microBatch: number,
+  steps = stepsPerEpoch(order.length, lanes, microBatch, 'drop'),
+): Uint32Array {
+  invariant(steps <= stepsPerEpoch(order.length, lanes, microBatch, 'drop'), 'an epoch has so many steps');
+  const perLane = steps * microBatch;
+  const dropped = new Uint32Array(order.length - lanes * perLane);
+  let count = 0;
+  for (let lane = 0; lane < lanes; lane++) {
+    const { start, end } = laneRange(order.length, lanes, lane);
+    dropped.set(order.slice(start + perLane, end), count);
+    count += end - start - perLane;
+  }
+  return dropped.sort();
+}
+
 /** Every number of samples above zero that some lane's micro-batch has in an epoch, descending: the shapes to compile. */
-export function microBatchSizes(samples: number, lanes: number, microBatch: number): number[] {
+export function microBatchSizes(samples: number, lanes: number, microBatch: number, tail: Tail): number[] {
+  if (tail === 'drop') return stepsPerEpoch(samples, lanes, microBatch, tail) === 0 ? [] : [microBatch];
   const shortest = Math.floor(samples / lanes);
   const longest = Math.ceil(samples / lanes);
   const sizes = new Set<number>();

@@ -4,7 +4,14 @@ import { sha256 } from '../base/digest.ts';
 import { StillhouseError } from '../base/errors.ts';
 import { canonicalJson } from './canonical-json.ts';
 import { CIFAR_RECORD_BYTES, CIFAR10_IMAGE } from './cifar10.ts';
-import { digestSchema, parseJsonDocument } from './json-document.ts';
+import { checkDocument, digestSchema, parseJson } from './json-document.ts';
+import {
+  checkShardedManifest,
+  datasetFileSchema,
+  SHARDED_VERSION,
+  type ShardedManifest,
+  shardedManifestSchema,
+} from './sharded-manifest.ts';
 
 /** The parts that a data set comes in. Calibration images are cut from `train` by `selectSplits`. */
 export type SplitName = 'train' | 'test';
@@ -16,7 +23,7 @@ export interface ImageShape {
   readonly channels: number;
 }
 
-/** One file of a data set. Sample ids number the records of all files in manifest order, from 0. */
+/** One file of samples. Sample ids number the records of all files in manifest order, from 0. */
 export interface DatasetFile {
   /** Relative to the manifest's folder, `/` between its parts. */
   readonly path: string;
@@ -27,8 +34,11 @@ export interface DatasetFile {
   readonly sha256: string;
 }
 
-/** `manifest.json` in a data set's folder. */
-export interface DatasetManifest {
+/** `manifest.json` in a data set's folder: of official files in place, or of the shards of an import. */
+export type DatasetManifest = OfficialManifest | ShardedManifest;
+
+/** Official files of CIFAR-10, as they are. */
+export interface OfficialManifest {
   readonly formatVersion: 1;
   /** What people call it; not part of the digest. */
   readonly name: string;
@@ -42,9 +52,7 @@ export interface DatasetManifest {
   readonly digest: string;
 }
 
-const safePath = /^(?!\.{1,2}(?:\/|$))[\w.-]+(?:\/(?!\.{1,2}(?:\/|$))[\w.-]+)*$/;
-
-const manifestSchema: z.ZodType<DatasetManifest> = z.strictObject({
+const manifestSchema: z.ZodType<OfficialManifest> = z.strictObject({
   formatVersion: z.literal(1),
   name: z.string().min(1),
   format: z.literal('cifar10-binary'),
@@ -54,17 +62,7 @@ const manifestSchema: z.ZodType<DatasetManifest> = z.strictObject({
     width: z.literal(CIFAR10_IMAGE.width),
     channels: z.literal(CIFAR10_IMAGE.channels),
   }),
-  files: z
-    .array(
-      z.strictObject({
-        path: z.string().regex(safePath, 'expected a relative path without "." and ".." parts'),
-        split: z.enum(['train', 'test']),
-        records: z.int().min(1).max(0xffffffff),
-        bytes: z.int().min(1),
-        sha256: z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits'),
-      }),
-    )
-    .min(1),
+  files: z.array(datasetFileSchema).min(1),
   digest: digestSchema,
 });
 
@@ -76,8 +74,7 @@ const manifestSchema: z.ZodType<DatasetManifest> = z.strictObject({
  *   match its content.
  */
 export function parseManifest(text: string, where: string): DatasetManifest {
-  const manifest = parseJsonDocument(text, manifestSchema, where);
-  checkRelations(manifest, where);
+  const manifest = checkContent(parseJson(text, where), where);
   const actual = manifestDigest(manifest);
   if (actual !== manifest.digest) {
     throw new StillhouseError('DATA_LOSS', `${where} has digest ${actual}, but says ${manifest.digest}`, {
@@ -89,26 +86,55 @@ export function parseManifest(text: string, where: string): DatasetManifest {
 }
 
 /** Names the data set by content: SHA-256 of the canonical JSON of all fields but `digest` and `name`. */
-export function manifestDigest(manifest: Omit<DatasetManifest, 'digest' | 'name'> & Partial<DatasetManifest>): string {
+export function manifestDigest(
+  manifest: (Omit<OfficialManifest, Unnamed> | Omit<ShardedManifest, Unnamed>) &
+    Partial<Pick<DatasetManifest, Unnamed>>,
+): string {
   return sha256(canonicalJson({ ...manifest, digest: undefined, name: undefined }));
 }
 
-function checkRelations(manifest: DatasetManifest, where: string): void {
-  const refuse = (field: string, message: string) => {
+type Unnamed = 'digest' | 'name';
+
+/** The files of samples, in the order of their ids. */
+export function sampleFiles(manifest: DatasetManifest): readonly DatasetFile[] {
+  return manifest.formatVersion === 1 ? manifest.files : manifest.shards;
+}
+
+function checkContent(value: unknown, where: string): DatasetManifest {
+  const refuse = (field: string, message: string): never => {
     throw new StillhouseError('INVALID_ARGUMENT', `${where}: ${field}: ${message}`, { field });
   };
-  const duplicateClass = manifest.classNames.findIndex((name, at) => manifest.classNames.indexOf(name) !== at);
-  if (duplicateClass >= 0) refuse(`classNames[${duplicateClass}]`, 'occurs twice');
+  const version =
+    typeof value === 'object' && value !== null && 'formatVersion' in value ? value.formatVersion : undefined;
+  if (version === SHARDED_VERSION) {
+    const manifest = checkDocument(value, shardedManifestSchema, where);
+    checkNames(manifest, 'shards', refuse);
+    checkShardedManifest(manifest, refuse);
+    return manifest;
+  }
+  const manifest = checkDocument(value, manifestSchema, where);
+  checkNames(manifest, 'files', refuse);
+  for (const [index, file] of manifest.files.entries()) {
+    const bytes = file.records * CIFAR_RECORD_BYTES;
+    if (file.bytes === bytes) continue;
+    refuse(`files[${index}].bytes`, `is ${file.bytes}, but ${file.records} records take ${bytes} bytes`);
+  }
+  return manifest;
+}
+
+/** What holds for every manifest: no name occurs twice, and ids of samples have 32 bits. */
+function checkNames(manifest: DatasetManifest, field: string, refuse: (field: string, message: string) => never): void {
+  const classes = new Set<string>();
+  for (const [index, name] of manifest.classNames.entries()) {
+    if (classes.has(name)) refuse(`classNames[${index}]`, 'occurs twice');
+    classes.add(name);
+  }
   const paths = new Set<string>();
   let records = 0;
-  for (const [index, file] of manifest.files.entries()) {
-    if (paths.has(file.path)) refuse(`files[${index}].path`, 'occurs twice');
+  for (const [index, file] of sampleFiles(manifest).entries()) {
+    if (paths.has(file.path)) refuse(`${field}[${index}].path`, 'occurs twice');
     paths.add(file.path);
-    const bytes = file.records * CIFAR_RECORD_BYTES;
-    if (file.bytes !== bytes) {
-      refuse(`files[${index}].bytes`, `is ${file.bytes}, but ${file.records} records take ${bytes} bytes`);
-    }
     records += file.records;
   }
-  if (records > 0xffffffff) refuse('files', `hold ${records} records, more than 32-bit sample ids can number`);
+  if (records > 0xffffffff) refuse(field, `hold ${records} records, more than 32-bit sample ids can number`);
 }

@@ -2,14 +2,16 @@
  * Forward, loss and backward of one micro-batch: the function that is traced into the step's graph, and that runs eagerly
  * to check the graph or in its place.
  */
+import { invariant } from '../base/errors.ts';
 import type { ImageShape } from '../data/manifest.ts';
 import { withRandomKey } from '../engine/random.ts';
 import { type Tensor, tf } from '../engine/tf.ts';
 import { forward } from '../model/forward.ts';
 import { isFrozenLayer, trainableTensors, trainedStatistics } from '../model/freeze.ts';
 import type { ModelSpec, TensorSpec } from '../model/parameters.ts';
+import { type LabelTensors, rightAnswers, singleLabels, targetsOf } from './batch-labels.ts';
 import { type CustomLossFunction, lossPerSample } from './loss.ts';
-import { lossNumberCount } from './loss-spec.ts';
+import { lossNumberCount, requireMixable } from './loss-spec.ts';
 import type { ProgramSpec, TrainingSpec } from './step-spec.ts';
 
 /** Per-channel normalisation of RGB 0..255: (x/255 - mean) / std. */
@@ -54,8 +56,12 @@ export interface GradientPlan {
 /** Numbers at the end of the vector: the batch's loss sum and its correct answers. */
 export const TAIL_NUMBERS = 2;
 
+/** @throws as `requireMixable` does */
 export function gradientPlan(spec: ProgramSpec, training: TrainingSpec, customLosses: CustomLosses): GradientPlan {
   const { model, preprocessing } = spec;
+  const { loss, mixed, classWeights } = training;
+  if (mixed === true) requireMixable(loss.terms);
+  invariant(classWeights === undefined || classWeights.length === model.classes, 'every output has a weight');
   const trainable = trainableTensors(model, training.fineTune);
   const statistics = trainedStatistics(model, training.fineTune);
   const vectorSize = sizeOf(trainable) + sizeOf(statistics) + TAIL_NUMBERS;
@@ -71,11 +77,9 @@ export function countStepNumbers({ loss }: TrainingSpec): number {
   return lossNumberCount(loss.terms) + 1;
 }
 
-export interface BatchTensors {
+export interface BatchTensors extends LabelTensors {
   /** RGB 0..255, [batch, height, width, channels]. */
   readonly images: Tensor;
-  /** int32 [batch]. */
-  readonly labels: Tensor;
   readonly teacherLogits: Tensor | null;
   /** What changes from step to step, [countStepNumbers]. */
   readonly numbers: Tensor;
@@ -100,6 +104,9 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
   const numbers = tf.slice(batch.numbers, [0], [lossNumbers]);
   const scale = tf.reshape(tf.slice(batch.numbers, [lossNumbers], [1]), []);
   const isScaled = training.precision === 'float16';
+  const { teacherLogits } = batch;
+  const unlabelled = training.unlabelled === true;
+  const labels = singleLabels(batch, unlabelled);
   let statistics: readonly Tensor[] = [];
   let logits: Tensor | undefined;
   const scaledLoss = (...weights: Tensor[]): tf.Scalar => {
@@ -108,10 +115,9 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
     const result = forward(model, new Map([...state, ...trained]), images, { training: true, isFrozen });
     statistics = result.statistics;
     logits = tf.keep(result.logits);
-    const oneHot = tf.cast(tf.oneHot(batch.labels as tf.Tensor1D, model.classes), 'float32');
-    const { labels, teacherLogits } = batch;
-    const hasLabel = training.unlabelled === true ? labelMask(labels) : null;
-    const inputs = { logits: result.logits, oneHot, labels, hasLabel, teacherLogits };
+    const { targets, hasLabel } = targetsOf(batch, labels, model.classes, unlabelled);
+    const classWeights = training.classWeights === undefined ? null : tf.tensor1d([...training.classWeights]);
+    const inputs = { logits: result.logits, labels, targets, hasLabel, classWeights, teacherLogits };
     const sum = tf.sum(lossPerSample(training.loss.terms, numbers as tf.Tensor1D, inputs, plan.customLosses));
     return (isScaled ? tf.mul(sum, scale) : sum) as tf.Scalar;
   };
@@ -119,7 +125,8 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
   const { value, grads } = withRandomKey(batch.key, () => tf.valueAndGrads(scaledLoss)(weights));
   const count = batch.images.shape[0] as number;
   const predicted = tf.argMax(logits as unknown as tf.Tensor2D, 1);
-  const correct = tf.sum(tf.cast(tf.equal(predicted, rightAnswers(training, batch)), 'float32'));
+  const right = unlabelled && teacherLogits !== null ? rightAnswers(labels, teacherLogits) : labels;
+  const correct = tf.sum(tf.cast(tf.equal(predicted, right), 'float32'));
   const unscaled = (tensor: Tensor) => (isScaled ? tf.div(tensor, scale) : tensor);
   const sums = [
     ...grads.map(unscaled),
@@ -129,16 +136,4 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
   ];
   tf.dispose([...statistics, logits as unknown as Tensor]);
   return sums;
-}
-
-/** 1 where a sample has a label, else 0, [batch]. */
-function labelMask(labels: Tensor): Tensor {
-  return tf.cast(tf.greaterEqual(labels, tf.scalar(0, 'int32')), 'float32');
-}
-
-/** The labels, and where there is none the teacher's answer, int32 [batch]. */
-function rightAnswers({ unlabelled }: TrainingSpec, { labels, teacherLogits }: BatchTensors): Tensor {
-  if (unlabelled !== true || teacherLogits === null) return labels;
-  const answers = tf.argMax(teacherLogits as tf.Tensor2D, 1);
-  return tf.where(tf.greaterEqual(labels, tf.scalar(0, 'int32')), labels, answers);
 }

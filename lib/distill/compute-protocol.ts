@@ -45,4 +45,6 @@ export interface ComputeReply {
   readonly id: number;
   readonly result?: unknown;
   readonly failure?: ComputeFailure;
+  /** The images that were handed over with the request, for their memory. */
+  readonly room?: Float32Array;
 }

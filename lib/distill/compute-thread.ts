@@ -10,7 +10,7 @@ import { canFreeze, FrozenProgram } from './frozen-program.ts';
 import type { CustomLossFunction } from './loss.ts';
 import { PlainProgram } from './plain-program.ts';
 import { type OpenProgram, StepProgram } from './step-program.ts';
-import type { ProgramSpec } from './step-spec.ts';
+import type { MicroBatch, ProgramSpec } from './step-spec.ts';
 
 const programs = new Map<number, OpenProgram>();
 /** By digest. */
@@ -70,6 +70,12 @@ const handlers: Handlers = {
   },
 };
 
+/** The engine looks at them no more once it has answered. */
+function imagesOf({ arguments: args }: ComputeRequest): Float32Array | undefined {
+  const { images, batch } = args as { readonly images?: Float32Array; readonly batch?: MicroBatch };
+  return images ?? batch?.images;
+}
+
 async function answer(request: ComputeRequest): Promise<ComputeReply> {
   try {
     const handler = handlers[request.call] as (args: unknown) => unknown;
@@ -92,7 +98,10 @@ let last: Promise<void> = Promise.resolve();
 port.on('message', (request: ComputeRequest) => {
   last = last.then(async () => {
     const reply = await answer(request);
-    const transfer = reply.result instanceof Float32Array ? [reply.result.buffer as ArrayBuffer] : [];
-    port.postMessage(reply, transfer);
+    const room = imagesOf(request);
+    const large = [reply.result, room].filter((values) => values instanceof Float32Array);
+    port.postMessage(room === undefined ? reply : { ...reply, room }, [
+      ...new Set(large.map(({ buffer }) => buffer as ArrayBuffer)),
+    ]);
   });
 });

@@ -2,6 +2,8 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, StillhouseError } from '../base/errors.ts';
+import { threadEntry } from '../base/thread-entry.ts';
+import { giveBackRoom } from '../data/image-room.ts';
 import type {
   ComputeCall,
   ComputeCalls,
@@ -29,7 +31,8 @@ export class Compute {
   #ended: StillhouseError | undefined;
 
   constructor() {
-    this.#worker = new Worker(threadEntry());
+    const extension = extname(new URL(import.meta.url).pathname);
+    this.#worker = new Worker(threadEntry(new URL(`./compute-thread${extension}`, import.meta.url)));
     this.#worker.on('message', (reply: ComputeReply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(engineFailure(error)));
     this.#worker.on('exit', () => this.#end(new StillhouseError('CANCELLED', 'the compute thread has ended')));
@@ -72,7 +75,8 @@ export class Compute {
     await this.#worker.terminate();
   }
 
-  #settle({ id, result, failure }: ComputeReply): void {
+  #settle({ id, result, failure, room }: ComputeReply): void {
+    if (room !== undefined) giveBackRoom(room);
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (failure === undefined) waiting?.resolve(result);
@@ -84,16 +88,6 @@ export class Compute {
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
   }
-}
-
-/** The thread's module. Where TypeScript is run from its sources, a thread has to register the loader for itself. */
-function threadEntry(): URL {
-  const extension = extname(new URL(import.meta.url).pathname);
-  const entry = new URL(`./compute-thread${extension}`, import.meta.url);
-  if (extension !== '.ts') return entry;
-  const loader = import.meta.resolve('tsx/esm/api');
-  const code = `import { register } from '${loader}'; register(); await import('${entry.href}');`;
-  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }
 
 function errorOf({ code, message, field, hint, stack }: ComputeFailure): StillhouseError {

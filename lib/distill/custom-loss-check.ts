@@ -43,12 +43,15 @@ function checkGradient(term: CustomTerm, compute: CustomLossFunction, classes: n
   const { name, parameters, needsTeacher } = term;
   const random = createRandom(hashName(term.digest));
   const student = normals(SAMPLES * classes, random);
+  const teacherLogits = needsTeacher ? matrix(normals(SAMPLES * classes, random), classes) : null;
+  const labels = tf.tensor1d(
+    Array.from({ length: SAMPLES }, () => random.nextInt(classes)),
+    'int32',
+  );
   const fixed = {
-    teacherLogits: needsTeacher ? matrix(normals(SAMPLES * classes, random), classes) : null,
-    labels: tf.tensor1d(
-      Array.from({ length: SAMPLES }, () => random.nextInt(classes)),
-      'int32',
-    ),
+    teacherLogits,
+    labels,
+    targets: tf.cast(tf.oneHot(labels, classes), 'float32'),
     temperature: tf.scalar(temperature),
     parameters,
   };

@@ -13,8 +13,13 @@ export interface LossArguments<Parameters = Readonly<Record<string, unknown>>> {
   readonly logits: tf.Tensor2D;
   /** The teacher's raw logits, in the order of the student's classes, float32 [batch, classes]. */
   readonly teacherLogits: tf.Tensor2D;
-  /** The student's class numbers, int32 [batch]; -1 for an image whose label the job does not look at. */
+  /**
+   * The student's class numbers, int32 [batch]; -1 for an image whose label the job does not look at. Of a mixed image, the
+   * one with the larger share.
+   */
   readonly labels: tf.Tensor1D;
+  /** The labels as shares of the classes, float32 [batch, classes]: of a mixed image both; 0 for one without a label. */
+  readonly targets: tf.Tensor2D;
   /** The term's temperature, or else the job's; float32 scalar > 0. */
   readonly temperature: tf.Scalar;
   /** As the job file gives them. */

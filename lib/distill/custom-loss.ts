@@ -74,7 +74,7 @@ function teacherNeed(name: string, { needs }: Record<string, unknown>): boolean 
 
 /** The user's function with its arguments in their documented form, its failures named, its answer checked. */
 function guarded(name: string, compute: (args: LossArguments) => unknown): CustomLossFunction {
-  return ({ logits, teacherLogits, labels, temperature, parameters }) => {
+  return ({ logits, teacherLogits, labels, targets, temperature, parameters }) => {
     const batch = logits.shape[0] as number;
     let value: unknown;
     try {
@@ -82,6 +82,7 @@ function guarded(name: string, compute: (args: LossArguments) => unknown): Custo
         tf: customLossTf,
         logits: logits as tf.Tensor2D,
         labels: labels as tf.Tensor1D,
+        targets: targets as tf.Tensor2D,
         temperature: temperature as tf.Scalar,
         parameters,
         ...((teacherLogits === null ? {} : { teacherLogits }) as { teacherLogits: tf.Tensor2D }),

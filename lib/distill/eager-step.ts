@@ -1,4 +1,5 @@
 /** The sums of a micro-batch computed operation by operation: the reference of the compiled step, and what replaces it. */
+import { invariant } from '../base/errors.ts';
 import { mixSeeds } from '../base/random.ts';
 import { type Keep, withTensors } from '../engine/scope.ts';
 import { type Tensor, tf } from '../engine/tf.ts';
@@ -71,11 +72,14 @@ export function batchTensors(
   seed: number,
   keep: Keep,
 ): BatchTensors {
-  const { count, images, labels, teacherLogits, step, lane } = batch;
+  const { count, images, labels, mixed, teacherLogits, step, lane } = batch;
+  const takesMixed = spec.training?.mixed === true;
+  invariant(takesMixed === (mixed != null), 'labels come mixed just where the program takes them so');
   const { height, width, channels } = imageShape(spec);
   return {
     images: keep(tf.tensor4d(images, [count, height, width, channels])),
     labels: keep(tf.tensor1d(labels, 'int32')),
+    mixed: mixed ? { labels: keep(tf.tensor1d(mixed.labels, 'int32')), shares: keep(tf.tensor1d(mixed.shares)) } : null,
     teacherLogits: teacherLogits === null ? null : keep(tf.tensor2d(teacherLogits, [count, spec.model.classes])),
     numbers: keep(tf.tensor1d(numbers)),
     key: keep(tf.tensor1d(randomKey(seed, step, lane), 'int32')),

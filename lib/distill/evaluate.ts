@@ -2,6 +2,7 @@
 import { monotonicMs } from '../base/clock.ts';
 import { indexOfMax } from '../base/vectors.ts';
 import type { Dataset } from '../data/dataset.ts';
+import { loadBatches } from '../data/load-batches.ts';
 import type { TrainableModel } from './trainable-model.ts';
 
 export interface Evaluation {
@@ -28,10 +29,7 @@ export async function evaluate(
   const outputs = program.spec.model.classes;
   const speed = new Stopwatch();
   let correct = 0;
-  for (let start = 0; start < ids.length; start += IMAGES_PER_CALL) {
-    signal.throwIfAborted();
-    const batch = ids.subarray(start, start + IMAGES_PER_CALL);
-    const images = dataset.readImages(batch);
+  for await (const { ids: batch, images } of loadBatches(dataset, ids, IMAGES_PER_CALL, signal)) {
     const logits = await speed.time(batch.length, () => program.predict(images, batch.length));
     for (const [row, id] of batch.entries()) {
       if (indexOfMax(logits.subarray(row * outputs, row * outputs + classes)) === labelOf(id)) correct += 1;

@@ -6,12 +6,20 @@ import type { Dataset } from '../data/dataset.ts';
 import { joinHead, type SplitModel, splitAtHead } from '../model/freeze.ts';
 import type { Compute, Program } from './compute.ts';
 import type { MicroBatch, ProgramSpec, StepMetrics, StepMode } from './step-spec.ts';
-import type { ImageSource, TrainableModel } from './trainable-model.ts';
+import type { ImageSource, RequestedImages, TrainableModel, ViewedSamples } from './trainable-model.ts';
 
 /** Images whose features are computed at a time. */
 const FEATURE_BATCH = 32;
 /** Features beyond this are computed again each time: a worker has more to do than to remember. */
 const KEPT_BYTES_MAX = 2 ** 30;
+
+/** Images of which the features were missing when they were asked for. */
+interface LoadedImages {
+  readonly ids: Uint32Array;
+  readonly images: Promise<Float32Array>;
+}
+
+const EMPTY = Promise.resolve(new Float32Array(0));
 
 export class FrozenBackbone implements TrainableModel {
   readonly spec: ProgramSpec;
@@ -105,16 +113,22 @@ export class FrozenBackbone implements TrainableModel {
     await this.#head.close();
   }
 
-  /** The features of a data set's images as they are, in place of the images. Computed when first asked for. */
+  /**
+   * The features of a data set's images as they are, in place of the images. Computed when first asked for, one request after
+   * the other, so that none is computed twice; the images of those that wait are loaded meanwhile.
+   */
   features(dataset: Dataset): ImageSource {
     const size = this.#parts.backbone.classes;
     const kept = new Map<number, Float32Array>();
     const keptMax = Math.floor(KEPT_BYTES_MAX / (Float32Array.BYTES_PER_ELEMENT * size));
-    return async (ids) => {
-      const missing = Uint32Array.from(new Set(ids)).filter((id) => !kept.has(id));
+    const isMissing = (id: number) => !kept.has(id);
+    const collect = async (ids: Uint32Array, loaded: LoadedImages): Promise<Float32Array> => {
       const fresh = new Map<number, Float32Array>();
+      // Those that were asked for before may have brought some of them by now.
+      const missing = loaded.ids.filter(isMissing);
       if (missing.length > 0) {
-        const computed = await this.#backbone.predict(dataset.readImages(missing), missing.length);
+        const images = missing.length === loaded.ids.length ? await loaded.images : await dataset.load(missing);
+        const computed = await this.#backbone.predict(images, missing.length);
         for (const [row, id] of missing.entries()) {
           const features = computed.slice(row * size, (row + 1) * size);
           fresh.set(id, features);
@@ -125,5 +139,16 @@ export class FrozenBackbone implements TrainableModel {
       for (const [row, id] of ids.entries()) batch.set((kept.get(id) ?? fresh.get(id)) as Float32Array, row * size);
       return batch;
     };
+    let last: Promise<unknown> = Promise.resolve();
+    const source = ({ ids }: ViewedSamples): RequestedImages => {
+      const missing = Uint32Array.from(new Set(ids)).filter(isMissing);
+      const images = missing.length === 0 ? EMPTY : dataset.load(missing);
+      // While it waits for its turn nobody looks at it.
+      images.catch(() => undefined);
+      const features = last.then(() => collect(ids, { ids: missing, images }));
+      last = features.catch(() => undefined);
+      return { read: images, images: features };
+    };
+    return Object.assign(source, { prefetch: (ids: Uint32Array) => dataset.prefetch(ids.filter(isMissing)) });
   }
 }

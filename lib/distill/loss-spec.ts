@@ -1,4 +1,5 @@
 /** What a loss is made of: its terms, what they look at, and the numbers that steps are fed. No tensor is touched here. */
+import { StillhouseError } from '../base/errors.ts';
 import { type Scheduled, scheduledValue } from './loss-schedule.ts';
 import type { BuiltInTerm, CommonTerm } from './loss-terms.ts';
 
@@ -28,6 +29,16 @@ export function needsTeacher(terms: readonly LossTerm[]): boolean {
 /** Whether a built-in term looks at labels: it then counts nothing for a sample that has none. */
 export function needsLabels(term: LossTerm): boolean {
   return term.type === 'cross-entropy' || term.type === 'dkd';
+}
+
+/** @throws INVALID_ARGUMENT when a built-in term needs one label per sample, and labels come mixed */
+export function requireMixable(terms: readonly LossTerm[]): void {
+  if (!terms.some(({ type }) => type === 'dkd')) return;
+  const message = 'dkd needs one label for each image, and mixed images have two';
+  throw new StillhouseError('INVALID_ARGUMENT', message, {
+    field: 'distill.loss',
+    hint: 'take kl, or leave mixup and cutmix out of data.views',
+  });
 }
 
 /** The terms with which the control arm trains: the labels alone, at full weight. */

@@ -14,7 +14,10 @@ export interface CommonTerm {
   readonly temperature?: Scheduled | undefined;
 }
 
-/** Cross-entropy with the labels. */
+/**
+ * Cross-entropy with the labels: -Σ w·y·log softmax(s), w the class weights. As PyTorch's with a `weight` and probabilities for
+ * targets: its mean is over the samples. (With class numbers PyTorch divides by the sum of their weights.)
+ */
 export interface CrossEntropyTerm extends CommonTerm {
   readonly type: 'cross-entropy';
   /** Share of the target that is spread evenly over all classes, PyTorch's `label_smoothing`; default 0. */
@@ -75,8 +78,10 @@ export type BuiltInTerm =
 export interface TermInputs {
   /** Student, [batch, classes]. */
   readonly logits: Tensor;
-  /** [batch, classes], one 1 per row. */
-  readonly oneHot: Tensor;
+  /** [batch, classes]: what of each sample has which label. One 1 per row unless labels are mixed; 0 where there is none. */
+  readonly targets: Tensor;
+  /** Of the classes in `cross-entropy`, [classes]; null where all are 1. */
+  readonly classWeights?: Tensor | null;
   /** Teacher, gathered to the student's classes, [batch, classes]; null without a teacher. */
   readonly teacherLogits: Tensor | null;
   /** Scalar T > 0. */
@@ -85,8 +90,8 @@ export interface TermInputs {
 
 /** One value per sample, [batch]. */
 export function builtInTerm(term: BuiltInTerm, inputs: TermInputs): Tensor {
-  const { logits, oneHot, temperature } = inputs;
-  if (term.type === 'cross-entropy') return softmaxCrossEntropy(logits, smoothed(oneHot, term.smoothing ?? 0));
+  const { logits, targets, temperature } = inputs;
+  if (term.type === 'cross-entropy') return crossEntropy(term, inputs);
   const teacher = teacherOf(inputs);
   if (term.type === 'mse-logits') return tf.mean(tf.squaredDifference(logits, teacher), 1);
   const student = tf.div(logits, temperature);
@@ -102,7 +107,7 @@ export function builtInTerm(term: BuiltInTerm, inputs: TermInputs): Tensor {
     case 'soft-cross-entropy':
       return scaled(softmaxCrossEntropy(student, tf.softmax(soft)));
     case 'dkd':
-      return scaled(decoupled(term, soft, student, oneHot));
+      return scaled(decoupled(term, soft, student, targets));
     case 'dist':
       return scaled(relational(term, tf.softmax(soft), tf.softmax(student)));
   }
@@ -117,9 +122,16 @@ function classesOf(logits: Tensor): number {
   return logits.shape[1] as number;
 }
 
-function smoothed(oneHot: Tensor, smoothing: number): Tensor {
-  if (smoothing === 0) return oneHot;
-  return tf.add(tf.mul(oneHot, 1 - smoothing), smoothing / classesOf(oneHot));
+function crossEntropy({ smoothing = 0 }: CrossEntropyTerm, { logits, targets, classWeights }: TermInputs): Tensor {
+  const smooth = smoothed(targets, smoothing);
+  if (!classWeights) return softmaxCrossEntropy(logits, smooth);
+  // The kernel's gradient holds for targets that add up to 1 alone, and weighted ones do not.
+  return tf.neg(tf.sum(tf.mul(tf.mul(smooth, classWeights), tf.logSoftmax(logits)), 1));
+}
+
+function smoothed(targets: Tensor, smoothing: number): Tensor {
+  if (smoothing === 0) return targets;
+  return tf.add(tf.mul(targets, 1 - smoothing), smoothing / classesOf(targets));
 }
 
 /**

@@ -8,7 +8,7 @@ import { type CustomTerm, type LossTerm, NUMBERS_PER_TERM, needsLabels } from '.
 import { builtInTerm, type TermInputs } from './loss-terms.ts';
 
 export interface LossInputs extends Omit<TermInputs, 'temperature'> {
-  /** int32 [batch]; below 0 where a sample has none. */
+  /** int32 [batch]; below 0 where a sample has none; where they are mixed, the one with the larger share. */
   readonly labels: Tensor;
   /** 1 where a sample has a label, else 0, [batch]; null where all have one. */
   readonly hasLabel?: Tensor | null;
@@ -21,6 +21,7 @@ export interface CustomLossInputs {
   readonly logits: Tensor;
   readonly teacherLogits: Tensor | null;
   readonly labels: Tensor;
+  readonly targets: Tensor;
   readonly temperature: Tensor;
   readonly parameters: Readonly<Record<string, unknown>>;
 }
@@ -52,7 +53,7 @@ export function lossPerSample(
 
 function customTerm(
   { digest, name, parameters, needsTeacher }: CustomTerm,
-  { logits, labels, teacherLogits }: LossInputs,
+  { logits, labels, targets, teacherLogits }: LossInputs,
   temperature: Tensor,
   customs: ReadonlyMap<string, CustomLossFunction>,
 ): Tensor {
@@ -63,5 +64,6 @@ function customTerm(
       hint: 'a loss of the labels alone says so: export const needs = { teacher: false }',
     });
   }
-  return compute({ logits, labels, teacherLogits: needsTeacher ? teacherLogits : null, temperature, parameters });
+  const teacher = needsTeacher ? teacherLogits : null;
+  return compute({ logits, labels, targets, teacherLogits: teacher, temperature, parameters });
 }

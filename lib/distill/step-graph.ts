@@ -216,14 +216,23 @@ export class StepGraph {
     const key = this.#input(`${prefix}/key`, tf.zeros([2], 'int32'), keep);
     const withTeacher = needsTeacher(training.loss.terms);
     const teacher = withTeacher ? this.#input(`${prefix}/teacher`, tf.zeros([size, model.classes]), keep) : null;
+    const mixed = training.mixed === true ? this.#mixedInputs(prefix, size, keep) : null;
     const batch: BatchTensors = {
       images: images.tensor,
       labels: labels.tensor,
+      mixed: mixed === null ? null : { labels: mixed.labels.tensor, shares: mixed.shares.tensor },
       teacherLogits: teacher?.tensor ?? null,
       numbers: numbers.tensor,
       key: key.tensor,
     };
-    return { all: [images, labels, numbers, key, ...(teacher === null ? [] : [teacher])], batch };
+    const optional = [...(mixed === null ? [] : [mixed.labels, mixed.shares]), ...(teacher === null ? [] : [teacher])];
+    return { all: [images, labels, numbers, key, ...optional], batch };
+  }
+
+  #mixedInputs(prefix: string, size: number, keep: Keep) {
+    const labels = this.#input(`${prefix}/partnerLabels`, tf.zeros([size], 'int32'), keep);
+    const shares = this.#input(`${prefix}/shares`, tf.ones([size]), keep);
+    return { labels, shares };
   }
 }
 

@@ -234,7 +234,11 @@ function batchFeeds(
   numbers: Float32Array,
   keep: Keep,
 ): Record<string, Tensor> {
-  const { teacherLogits, ...inputs } = batchTensors(spec, batch, numbers, plan.training.seed, keep);
-  const feeds = { ...inputs, ...(needsTeacher(plan.training.loss.terms) ? { teacher: teacherLogits as Tensor } : {}) };
+  const { teacherLogits, mixed, ...inputs } = batchTensors(spec, batch, numbers, plan.training.seed, keep);
+  const feeds = {
+    ...inputs,
+    ...(mixed === null ? {} : { partnerLabels: mixed.labels, shares: mixed.shares }),
+    ...(needsTeacher(plan.training.loss.terms) ? { teacher: teacherLogits as Tensor } : {}),
+  };
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [`sums${batch.count}/${name}`, tensor]));
 }

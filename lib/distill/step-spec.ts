@@ -25,6 +25,10 @@ export interface TrainingSpec {
   readonly seed: number;
   /** Whether samples may come without a label; see `MicroBatch.labels`. Absent: no. */
   readonly unlabelled?: boolean;
+  /** Weight of every output in `cross-entropy`, [classes]; absent: all 1. */
+  readonly classWeights?: readonly number[];
+  /** Whether labels come mixed; see `MicroBatch.mixed`. Absent: no. */
+  readonly mixed?: boolean;
 }
 
 export interface ProgramSpec {
@@ -55,8 +59,18 @@ export interface MicroBatch {
   readonly images: Float32Array;
   /** [count], class numbers of the model; `NO_LABEL` where a sample has none and counts by the teacher's answer alone. */
   readonly labels: Int32Array;
+  /** Of mixed images; absent where the program takes none. */
+  readonly mixed?: MixedLabels | null;
   /** [count, classes], or null when the loss needs none. */
   readonly teacherLogits: Float32Array | null;
+}
+
+/** Row i is `shares[i]` of its own label and the rest of another's. */
+export interface MixedLabels {
+  /** [count], as `MicroBatch.labels`, of the partners. */
+  readonly labels: Int32Array;
+  /** [count], 0..1: what of each image is its own. */
+  readonly shares: Float32Array;
 }
 
 /** Of a step's global batch, before its update. */

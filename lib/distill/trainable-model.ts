@@ -23,8 +23,25 @@ export interface TrainableModel {
   close(): Promise<void>;
 }
 
-/**
- * The images of samples as the model's steps take them, [ids, height, width, channels] in a buffer of their own.
- * @param epoch decides on the augmentation
- */
-export type ImageSource = (ids: Uint32Array, epoch: number) => Float32Array | Promise<Float32Array>;
+/** Samples of a micro-batch, and what of them is to be seen. */
+export interface ViewedSamples {
+  readonly ids: Uint32Array;
+  /** The sample that each one is mixed with; null where nothing is mixed. */
+  readonly partners: Uint32Array | null;
+  /** From 0. */
+  readonly epoch: number;
+}
+
+export interface RequestedImages {
+  /** Settles when they have been read; what is left then is compute. */
+  readonly read: Promise<unknown>;
+  /** As the model's steps take them, [ids, height, width, channels] in a buffer of their own. */
+  readonly images: Promise<Float32Array>;
+}
+
+/** Where the images of samples come from. */
+export interface ImageSource {
+  (samples: ViewedSamples): RequestedImages;
+  /** Told of samples that will be asked for in a while; absent where nothing can be done about it. See `Dataset.prefetch`. */
+  readonly prefetch?: (ids: Uint32Array) => void;
+}

@@ -1,43 +1,15 @@
 /**
  * The training loop of one worker: for every step, the sums of its lanes' micro-batches, their average over all workers,
- * one optimizer update. Where averages and teacher logits come from is behind ports.
+ * one optimizer update. Where images, averages and teacher logits come from is behind ports.
  */
 import { monotonicMs, unlessAborted } from '../base/clock.ts';
 import { invariant } from '../base/errors.ts';
-import type { Dataset } from '../data/dataset.ts';
-import { epochOrder, laneBatch, stepSamples, stepsPerEpoch } from '../data/lanes.ts';
-import { applyViews } from '../data/views.ts';
+import { stepSamples } from '../data/lanes.ts';
 import { divergence } from './divergence.ts';
-import type { MicroBatch } from './step-spec.ts';
+import { type LaneInputs, type LogitsSource, type StepInputs, StepInputsAhead } from './step-inputs.ts';
+import { imageShape, type MicroBatch } from './step-spec.ts';
 import type { ImageSource, TrainableModel } from './trainable-model.ts';
-
-/** What makes up every step of a job, whoever computes it. */
-export interface TrainingPlan {
-  /** The samples to train on. */
-  readonly ids: Uint32Array;
-  /** Class number within the model, by sample id of the data set; `NO_LABEL` where there is none. */
-  readonly labelOf: (id: number) => number;
-  readonly seed: number;
-  readonly lanes: number;
-  readonly microBatch: number;
-  /** All that will be committed. The last epoch may be cut short by it. */
-  readonly steps: number;
-  readonly views: { readonly flip: boolean; readonly shift: number };
-}
-
-/** Steps of an epoch over the plan's samples. */
-export function epochSteps({ ids, lanes, microBatch }: TrainingPlan): number {
-  return stepsPerEpoch(ids.length, lanes, microBatch);
-}
-
-/** The data set's images, augmented as the plan says. */
-export function augmentedImages(dataset: Dataset, { seed, views }: TrainingPlan): ImageSource {
-  return (ids, epoch) => {
-    const images = dataset.readImages(ids);
-    applyViews(images, ids, dataset.image, { seed, epoch, ...views });
-    return images;
-  };
-}
+import { epochSteps, type TrainingPlan } from './training-plan.ts';
 
 /** The sums of one lane's micro-batch, [vectorSize of the program]. */
 export interface LaneSums {
@@ -49,18 +21,6 @@ export interface LaneSums {
 export interface Averager {
   /** The mean over the global batch of the step, once all workers have given their sums. Steps come in order. */
   average(step: number, sums: readonly LaneSums[]): Promise<Float32Array>;
-}
-
-export interface LogitsSource {
-  /** Teacher logits of one lane's micro-batch, [ids, classes of the student]. */
-  logits(request: LogitsRequest): Promise<Float32Array>;
-}
-
-export interface LogitsRequest {
-  readonly step: number;
-  readonly lane: number;
-  readonly ids: Uint32Array;
-  readonly epoch: number;
 }
 
 export interface Commit {
@@ -75,6 +35,9 @@ export interface Commit {
   readonly ownSamples: number;
   /** Of those, how many had teacher logits. */
   readonly teacherSamples: number;
+  /** For images to be read; those that had been when the step wanted them took none. */
+  readonly dataWaitMs: number;
+  /** For logits, once the images were there. */
   readonly teacherWaitMs: number;
   readonly averagingWaitMs: number;
 }
@@ -90,138 +53,127 @@ export interface TrainingRun {
   readonly averager: Averager | null;
   /** Null when the loss needs no teacher. */
   readonly teacher: LogitsSource | null;
+  /** Whose inputs come first: the program has the state that the steps before it have left. Default 0. */
+  readonly firstStep?: number | undefined;
   readonly signal: AbortSignal;
   readonly onCommit: (commit: Commit) => void;
   /** Awaited between two epochs, with the number of the one that has ended, from 1. */
   readonly onEpoch?: (epoch: number) => Promise<void>;
 }
 
-/** Steps whose logits are asked for ahead of the one that is computed. */
-const LOOKAHEAD_STEPS = 4;
-
-interface LanePreparation {
-  readonly lane: number;
-  readonly ids: Uint32Array;
-  readonly epoch: number;
-  readonly logits: Promise<Float32Array> | null;
+/**
+ * Reads the first step's images, and with them starts whatever reads: no other worker shall wait for that. What it answers
+ * trains from the program's present state to the plan's end. Both reject with the signal's reason as soon as it is aborted,
+ * whatever they wait for.
+ */
+export async function prepareTraining(run: TrainingRun): Promise<() => Promise<void>> {
+  const inputs = new StepInputsAhead({ ...run, image: imageShape(run.program.spec) });
+  await unlessAborted(inputs.readFirst(), run.signal);
+  return () => train(run, inputs);
 }
 
-/**
- * Trains from the program's present state to the plan's end. Rejects with the signal's reason as soon as it is aborted,
- * whatever the loop waits for.
- */
-export async function runTraining(run: TrainingRun): Promise<void> {
+async function train(run: TrainingRun, inputs: StepInputsAhead): Promise<void> {
   const { steps } = run.plan;
   const perEpoch = epochSteps(run.plan);
-  const prepare = preparation(run);
-  const ahead: LanePreparation[][] = [];
-  for (let step = 0; step < steps; step++) {
+  for (let step = run.firstStep ?? 0; step < steps; step++) {
     run.signal.throwIfAborted();
-    while (ahead.length <= LOOKAHEAD_STEPS && step + ahead.length < steps) ahead.push(prepare(step + ahead.length));
-    await commitStep(run, step, ahead.shift() as LanePreparation[]);
+    await commitStep(run, step, inputs.next(), () => inputs.loadAhead());
     if ((step + 1) % perEpoch === 0 && step + 1 < steps) await run.onEpoch?.((step + 1) / perEpoch);
   }
 }
 
-/** Chooses a step's samples and asks the teacher for their logits. */
-function preparation({ plan, firstLane, lanes, teacher }: TrainingRun): (step: number) => LanePreparation[] {
-  const perEpoch = epochSteps(plan);
-  let epoch = -1;
-  let order = new Uint32Array(0);
-  return (step) => {
-    if (Math.floor(step / perEpoch) !== epoch) {
-      epoch = Math.floor(step / perEpoch);
-      order = epochOrder(plan.ids, plan.seed, epoch) as Uint32Array<ArrayBuffer>;
-    }
-    return Array.from({ length: lanes }, (_, index) => {
-      const lane = firstLane + index;
-      const ids = laneBatch(order, plan.lanes, lane, plan.microBatch, step % perEpoch);
-      const logits = teacher === null || ids.length === 0 ? null : teacher.logits({ step, lane, ids, epoch });
-      // A failure surfaces when its step awaits it; until then it must not count as unhandled.
-      logits?.catch(() => undefined);
-      return { lane, ids, epoch, logits };
-    });
-  };
-}
-
-async function commitStep(run: TrainingRun, step: number, prepared: readonly LanePreparation[]): Promise<void> {
+/** @param whileComputing called when the engine has all that it needs for the step */
+async function commitStep(
+  run: TrainingRun,
+  step: number,
+  { lanes }: StepInputs,
+  whileComputing: () => void,
+): Promise<void> {
   const { averager, onCommit, plan } = run;
-  const ownSamples = prepared.reduce((total, { ids }) => total + ids.length, 0);
+  const ownSamples = lanes.reduce((total, { ids }) => total + ids.length, 0);
+  const waits = { dataWaitMs: 0, teacherWaitMs: 0, averagingWaitMs: 0, teacherSamples: 0 };
   const outcome =
-    averager === null ? await stepAlone(run, step, prepared) : await stepTogether(run, averager, step, prepared);
-  const samples = stepSamples(plan.ids.length, plan.lanes, plan.microBatch, step % epochSteps(plan));
-  onCommit({ step, samples, ownSamples, ...outcome });
+    averager === null
+      ? await stepAlone(run, step, lanes, waits, whileComputing)
+      : await stepTogether(run, averager, step, lanes, waits, whileComputing);
+  const samples = stepSamples(plan.ids.length, plan.lanes, plan.microBatch, step % epochSteps(plan), plan.tail);
+  onCommit({ step, samples, ownSamples, ...waits, ...outcome });
 }
 
-type StepOutcome = Omit<Commit, 'step' | 'samples' | 'ownSamples'>;
+type StepOutcome = Pick<Commit, 'loss' | 'accuracy'>;
+/** What a step adds up while it is made. */
+type StepWaits = {
+  -readonly [Name in 'dataWaitMs' | 'teacherWaitMs' | 'averagingWaitMs' | 'teacherSamples']: Commit[Name];
+};
 
 /** The one lane's micro-batch is the global batch: the step stays in the engine. */
 async function stepAlone(
   run: TrainingRun,
   step: number,
-  [preparation]: readonly LanePreparation[],
+  [lane]: readonly LaneInputs[],
+  waits: StepWaits,
+  whileComputing: () => void,
 ): Promise<StepOutcome> {
-  invariant(preparation !== undefined && run.plan.lanes === 1, 'a worker without others has the only lane');
-  const waitFrom = monotonicMs();
-  const logits = await unlessAborted(preparation.logits, run.signal);
-  const teacherWaitMs = monotonicMs() - waitFrom;
-  const { loss, accuracy, hasFiniteGradients } = await run.program.loneStep(
-    await batchOfLane(run, step, preparation, logits),
-  );
+  invariant(lane !== undefined && run.plan.lanes === 1, 'a worker without others has the only lane');
+  const computing = run.program.loneStep(await batchOfLane(run, step, lane, waits));
+  whileComputing();
+  const { loss, accuracy, hasFiniteGradients } = await computing;
   if (!hasFiniteGradients) throw divergence(step);
-  const teacherSamples = logits === null ? 0 : preparation.ids.length;
-  return { loss, accuracy, teacherSamples, teacherWaitMs, averagingWaitMs: 0 };
+  return { loss, accuracy };
 }
 
 async function stepTogether(
   run: TrainingRun,
   averager: Averager,
   step: number,
-  prepared: readonly LanePreparation[],
+  lanes: readonly LaneInputs[],
+  waits: StepWaits,
+  whileComputing: () => void,
 ): Promise<StepOutcome> {
   const { program, signal } = run;
-  let teacherWaitMs = 0;
-  let teacherSamples = 0;
   const laneSums: Promise<LaneSums>[] = [];
-  for (const preparation of prepared) {
-    const waitFrom = monotonicMs();
-    const logits = await unlessAborted(preparation.logits, signal);
-    teacherWaitMs += monotonicMs() - waitFrom;
-    if (logits !== null) teacherSamples += preparation.ids.length;
-    const sums = sumsOfLane(run, step, preparation, logits);
-    // As above: it surfaces below, after the other lanes' logits have been waited for.
+  for (const lane of lanes) {
+    const batch = lane.ids.length === 0 ? null : await batchOfLane(run, step, lane, waits);
+    const sums = sumsOfLane(program, lane, batch);
+    // It surfaces below, after the other lanes' inputs have been waited for.
     sums.catch(() => undefined);
     laneSums.push(sums);
   }
+  whileComputing();
   const sums = await unlessAborted(Promise.all(laneSums), signal);
   const waitFrom = monotonicMs();
   const mean = await unlessAborted(averager.average(step, sums), signal);
-  const averagingWaitMs = monotonicMs() - waitFrom;
+  waits.averagingWaitMs = monotonicMs() - waitFrom;
   const loss = mean.at(-2) as number;
   const accuracy = mean.at(-1) as number;
   await program.apply(mean, step);
-  return { loss, accuracy, teacherSamples, teacherWaitMs, averagingWaitMs };
+  return { loss, accuracy };
 }
 
 async function sumsOfLane(
-  run: TrainingRun,
-  step: number,
-  preparation: LanePreparation,
-  teacherLogits: Float32Array | null,
+  program: TrainableModel,
+  { lane, ids }: LaneInputs,
+  batch: MicroBatch | null,
 ): Promise<LaneSums> {
-  const { lane, ids } = preparation;
-  const { program } = run;
-  if (ids.length === 0) return { lane, samples: 0, values: new Float32Array(program.vectorSize) };
-  const values = await program.sums(await batchOfLane(run, step, preparation, teacherLogits));
+  const values = batch === null ? new Float32Array(program.vectorSize) : await program.sums(batch);
   return { lane, samples: ids.length, values };
 }
 
+/** Waits for what the lane's micro-batch lacks, and counts the time. */
 async function batchOfLane(
-  { images, plan }: TrainingRun,
+  { signal }: TrainingRun,
   step: number,
-  { lane, ids, epoch }: LanePreparation,
-  teacherLogits: Float32Array | null,
+  { lane, ids, labels, mixed, ...inputs }: LaneInputs,
+  waits: StepWaits,
 ): Promise<MicroBatch> {
-  const labels = Int32Array.from(ids, plan.labelOf);
-  return { step, lane, count: ids.length, images: await images(ids, epoch), labels, teacherLogits };
+  const readFrom = monotonicMs();
+  const requested = inputs.images();
+  await unlessAborted(requested.read, signal);
+  waits.dataWaitMs += monotonicMs() - readFrom;
+  const images = await unlessAborted(requested.images, signal);
+  const logitsFrom = monotonicMs();
+  const teacherLogits = await unlessAborted(inputs.logits, signal);
+  waits.teacherWaitMs += monotonicMs() - logitsFrom;
+  if (teacherLogits !== null) waits.teacherSamples += ids.length;
+  return { step, lane, count: ids.length, images, labels, mixed, teacherLogits };
 }

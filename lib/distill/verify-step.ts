@@ -101,16 +101,24 @@ function randomLabel({ training }: GradientPlan, classes: number, random: Random
   return training.unlabelled === true && random.nextInt(2) === 0 ? NO_LABEL : random.nextInt(classes);
 }
 
+/** A third of the samples is all its own. */
+function randomShares(count: number, random: Random): Float32Array {
+  return Float32Array.from({ length: count }, () => (random.nextInt(3) === 0 ? 1 : random.nextFloat()));
+}
+
 function randomBatch(spec: ProgramSpec, plan: GradientPlan, count: number, step: number, random: Random): MicroBatch {
   const { height, width, channels } = imageShape(spec);
   const { classes } = spec.model;
-  const withTeacher = needsTeacher(plan.training.loss.terms);
+  const { loss, mixed } = plan.training;
+  const withTeacher = needsTeacher(loss.terms);
+  const labels = () => Int32Array.from({ length: count }, () => randomLabel(plan, classes, random));
   return {
     step,
     lane: random.nextInt(1024),
     count,
     images: Float32Array.from({ length: count * height * width * channels }, () => 255 * random.nextFloat()),
-    labels: Int32Array.from({ length: count }, () => randomLabel(plan, classes, random)),
+    labels: labels(),
+    mixed: mixed === true ? { labels: labels(), shares: randomShares(count, random) } : null,
     teacherLogits: withTeacher ? Float32Array.from({ length: count * classes }, () => random.nextNormal()) : null,
   };
 }

@@ -117,8 +117,8 @@ function classProblems(spec: JobSpec, classNames: readonly string[]): Problem[] 
       const id = typeof entry === 'number' ? entry : classNames.indexOf(entry);
       const first = seen.get(id);
       if (id < 0 || id >= classNames.length) {
-        const range = `a class of the data set: ${classNames.slice(0, 20).join(', ')}${classNames.length > 20 ? ', …' : ''}`;
-        const expected = typeof entry === 'number' ? `a class id from 0 to ${classNames.length - 1}` : range;
+        const expected =
+          typeof entry === 'number' ? `a class id from 0 to ${classNames.length - 1}` : classList(classNames);
         const hint = typeof entry === 'string' ? didYouMean(entry, classNames) : '';
         problems.push({ path, text: `expected ${expected}, got ${show(entry)}${hint}` });
       } else if (first !== undefined) {
@@ -127,7 +127,21 @@ function classProblems(spec: JobSpec, classNames: readonly string[]): Problem[] 
       } else seen.set(id, position);
     }
   }
-  return problems;
+  return [...problems, ...weightProblems(spec, classNames)];
+}
+
+function weightProblems({ data: { classWeights } }: JobSpec, classNames: readonly string[]): Problem[] {
+  if (classWeights === undefined || classWeights === 'balanced') return [];
+  return Object.keys(classWeights)
+    .filter((name) => !classNames.includes(name))
+    .map((name) => ({
+      path: ['data', 'classWeights', name],
+      text: `unknown class; expected ${classList(classNames)}${didYouMean(name, classNames)}`,
+    }));
+}
+
+function classList(classNames: readonly string[]): string {
+  return `a class of the data set: ${classNames.slice(0, 20).join(', ')}${classNames.length > 20 ? ', …' : ''}`;
 }
 
 function checkSource(source: JobSource, where: string): JobSpec {

@@ -1,33 +1,38 @@
 /**
  * From a job file to what a worker trains: model, step, samples. Every worker derives the same plan from the same job and
- * data set, so that nothing of it has to be agreed upon.
+ * data set, so that nothing of it has to be agreed upon. Of millions of samples that takes seconds: a part at a time.
  */
+import { nextTurn } from '../base/clock.ts';
 import { sha256 } from '../base/digest.ts';
 import { StillhouseError } from '../base/errors.ts';
 import { hashName, mixSeeds } from '../base/random.ts';
 import { canonicalJson } from '../data/canonical-json.ts';
-import { channelStatistics } from '../data/channel-statistics.ts';
 import { type ClassSubset, labelWithin, resolveClasses, restrictToClasses } from '../data/class-map.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { microBatchSizes, stepsPerEpoch } from '../data/lanes.ts';
-import { type Splits, selectSplits } from '../data/splits.ts';
+import { type Splits, selectSplits, selectTest } from '../data/splits.ts';
+import type { ViewsSpec } from '../data/views.ts';
 import { CONTROL_TERMS, type Loss, needsTeacher } from '../distill/loss-spec.ts';
 import type { ProgramSpec } from '../distill/step-spec.ts';
-import type { TrainingPlan } from '../distill/training-loop.ts';
+import type { TrainingPlan } from '../distill/training-plan.ts';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
 import type { DecodedArtefact, ModelManifest } from '../model/artefact.ts';
 import { manifestArchitecture } from '../model/manifest-network.ts';
+import { classWeights } from './class-weights.ts';
 import { distillationLoss, dustbinTemperature, type LoadedLosses, NO_LOADED_LOSSES } from './job-losses.ts';
-import type { JobSpec, NetworkSpec, TrainSpec, ViewsSpec } from './job-spec.ts';
+import type { JobSpec, NetworkSpec, TrainSpec } from './job-spec.ts';
+import { normalization } from './normalization.ts';
 import { type StartingState, startingState } from './starting-state.ts';
-import { teacherViews } from './teacher-views.ts';
+import { mixes, teacherViews } from './teacher-views.ts';
 import {
-  labelledSamples,
+  knownLabels,
+  type SampleChoice,
   samplesByLabel,
   samplesByTeacher,
   type TeacherAnswers,
   type TrainingSamples,
 } from './training-samples.ts';
+import { requireWholeStep } from './whole-steps.ts';
 
 export type Arm = 'teacher' | 'distil' | 'control';
 
@@ -59,12 +64,20 @@ const CONTROL_LOSS: Loss = { terms: CONTROL_TERMS, temperature: 1 };
 const EVALUATION_BATCH = 64;
 
 /** @param init the model to start from, where the job names one */
-export function planTeacher(job: JobSpec, dataset: Dataset, name: string, init: DecodedArtefact | null): ModelPlan {
+export async function planTeacher(
+  job: JobSpec,
+  dataset: Dataset,
+  name: string,
+  init: DecodedArtefact | null,
+): Promise<ModelPlan> {
   const teacher = job.teachers.find((candidate) => candidate.name === name);
   if (teacher === undefined) throw unknownName('teacher', name);
   const classes = resolveClasses(dataset.classNames, dataset.classNames, 'teachers');
   const splits = selectSplits(dataset, { seed: job.seed, ...job.data });
-  const samples = samplesByLabel(dataset, labelledSamples(job, dataset, splits.train), classes, false);
+  await nextTurn();
+  const known = await knownLabels(job, dataset, splits.train);
+  await nextTurn();
+  const samples = await samplesByLabel(known, { seed: job.seed, classIds: classes.classIds, dustbin: false });
   const { train } = teacher;
   return plan(job, dataset, {
     name,
@@ -97,26 +110,29 @@ export interface StudentFacts {
  * The control arm is the same student on the labelled images alone, for as many steps as the distilled one takes.
  * @throws as `samplesByTeacher` does
  */
-export function planStudent(
+export async function planStudent(
   job: JobSpec,
   dataset: Dataset,
   name: string,
   control: boolean,
   { init, losses = NO_LOADED_LOSSES, answers }: StudentFacts,
-): ModelPlan {
+): Promise<ModelPlan> {
   const index = job.students.findIndex((candidate) => candidate.name === name);
   const student = job.students[index];
   if (student === undefined) throw unknownName('student', name);
   const field = `students[${index}].classes`;
   const classes = resolveClasses(student.classes ?? dataset.classNames, dataset.classNames, field);
-  const { dustbin } = student;
+  const { dustbin, dustbinShare } = student;
   const splits = selectSplits(dataset, { seed: job.seed, ...job.data });
-  const { train } = splits;
-  const labelled = labelledSamples(job, dataset, train);
-  const byLabel = samplesByLabel(dataset, labelled, classes, dustbin);
+  await nextTurn();
+  const known = await knownLabels(job, dataset, splits.train);
+  await nextTurn();
+  const choice: SampleChoice = { seed: job.seed, classIds: classes.classIds, dustbin, dustbinShare };
+  const byLabel = await samplesByLabel(known, choice);
+  await nextTurn();
   const distillation = distillationLoss(job.distill, losses);
   const byTeacher = needsTeacher(distillation.terms)
-    ? samplesByTeacher(dataset, { train, labelled, classes, dustbin, answers })
+    ? await samplesByTeacher(known, choice, splits.train, answers)
     : byLabel;
   return plan(job, dataset, {
     name,
@@ -135,15 +151,15 @@ export function planStudent(
   });
 }
 
-function stepsOf({ epochs, lanes, microBatch }: TrainSpec, { ids }: TrainingSamples): number {
-  return epochs * stepsPerEpoch(ids.length, lanes, microBatch);
+function stepsOf({ epochs, lanes, microBatch, tail }: TrainSpec, { ids }: TrainingSamples): number {
+  return epochs * stepsPerEpoch(ids.length, lanes, microBatch, tail);
 }
 
 /** A seeded draw: a larger one holds the smaller one. */
 function teacherTestIds(job: JobSpec, dataset: Dataset, { test }: Splits): Uint32Array {
   const { teacherImages } = job.evaluate;
   if (teacherImages === undefined || teacherImages >= test.length) return test;
-  return selectSplits(dataset, { seed: job.seed, ...job.data, test: teacherImages }).test;
+  return selectTest(dataset, { seed: job.seed, test: teacherImages });
 }
 
 interface PlanRequest {
@@ -162,21 +178,30 @@ interface PlanRequest {
   readonly steps: number;
 }
 
-function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): ModelPlan {
+async function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): Promise<ModelPlan> {
   const { name, arm, network, train, views, classes, dustbin, loss, init, splits, testIds, samples, steps } = request;
   const { ids, labelOf, unlabelled } = samples;
   if (ids.length === 0) {
     throw new StillhouseError('INVALID_ARGUMENT', `no training image has a class of ${name}`, { field: 'data.train' });
   }
-  const { lanes, microBatch, optimizer, precision, compile } = train;
-  const training: TrainingPlan = { ids, labelOf, seed: job.seed, lanes, microBatch, steps, views };
-  const batchSizes = microBatchSizes(ids.length, lanes, microBatch);
+  requireWholeStep(arm === 'teacher' ? 'teachers[0].train' : 'train', name, ids.length, train);
+  const { lanes, microBatch, tail, optimizer, precision, compile } = train;
+  const { shards } = dataset;
+  const training: TrainingPlan = { ids, shards, labelOf, seed: job.seed, lanes, microBatch, tail, steps, views };
+  await nextTurn();
+  const batchSizes = microBatchSizes(ids.length, lanes, microBatch, tail);
+  const weights = classWeights(job.data.classWeights, { classNames: classes.classNames, dustbin }, samples);
   const { fineTune } = network;
   const initialSeed = mixSeeds(job.seed, hashName(name));
-  const step = { loss, optimizer, totalSteps: steps, batchSizes, fineTune, precision, compile, unlabelled };
+  const step = {
+    ...{ loss, optimizer, totalSteps: steps, batchSizes, fineTune, precision, compile, unlabelled },
+    ...(weights !== undefined && { classWeights: weights }),
+    ...(mixes(views) && { mixed: true }),
+  };
   const { classNames } = classes;
   const start = startingState(network, init, { classNames, dustbin, images: dataset.image, seed: initialSeed });
-  const { mean, std } = init === null ? channelStatistics(dataset, splits.train) : init.manifest.preprocessing;
+  const { mean, std } =
+    init === null ? await normalization(job.data.normalize, dataset, splits.train) : init.manifest.preprocessing;
   const usesTeacher = needsTeacher(loss.terms);
   return {
     name,

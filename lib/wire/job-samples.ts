@@ -1,47 +1,75 @@
 /** What a job asks of a data set's samples, checked before anything starts. */
+import { nextTurn } from '../base/clock.ts';
 import { StillhouseError } from '../base/errors.ts';
 import { resolveClasses, restrictToClasses } from '../data/class-map.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { type Splits, selectSplits } from '../data/splits.ts';
 import { dustbinTemperature, mayUseTeacher } from './job-losses.ts';
-import type { JobSpec } from './job-spec.ts';
-import { labelledSamples } from './training-samples.ts';
+import type { JobSpec, StudentSpec } from './job-spec.ts';
+import { type KnownLabels, knownLabels, samplesByLabel } from './training-samples.ts';
+import { requireWholeStep } from './whole-steps.ts';
 
 /**
- * The job's splits. They must exist, every student must have something to learn and something to be tested on, its loss must
- * make sense for images without labels and for a dustbin, and there must be as many test images as teachers and the route are
- * evaluated on.
+ * The job's splits. They must exist, every model must have something to learn, as many as a step takes, and something to be
+ * tested on, its loss must make sense for images without labels and for a dustbin, and there must be as many test images as
+ * teachers and the route are evaluated on. Of millions of samples that takes seconds: a part at a time.
  * @throws INVALID_ARGUMENT naming the field
  */
-export function checkSamples(spec: JobSpec, dataset: Dataset): Splits {
+export async function checkSamples(spec: JobSpec, dataset: Dataset): Promise<Splits> {
   const splits = selectSplits(dataset, { seed: spec.seed, ...spec.data });
-  const labelled = labelledSamples(spec, dataset, splits.train);
-  if (labelled.length < splits.train.length) refuseTermsOfLabels(spec);
-  const fields = { train: spec.data.labelled === undefined ? 'data.train' : 'data.labelled', test: 'data.test' };
-  const learnt = { train: labelled, test: splits.test };
-  for (const [index, { name, classes, dustbin }] of spec.students.entries()) {
-    const field = `students[${index}].classes`;
-    const { classIds } = resolveClasses(classes ?? dataset.classNames, dataset.classNames, field);
-    for (const split of ['train', 'test'] as const) {
-      if (restrictToClasses(learnt[split], dataset.labels, classIds).length > 0) continue;
-      throw refusal(
-        fields[split],
-        `no image of it has a class of student ${name}`,
-        'take more images or other classes',
-      );
-    }
-    if (dustbin) checkDustbin(spec, index, classIds.length, dataset.classNames.length);
+  await nextTurn();
+  const known = await knownLabels(spec, dataset, splits.train);
+  if (known.ids.length < splits.train.length) refuseTermsOfLabels(spec);
+  for (const [index, { name, train }] of spec.teachers.entries()) {
+    requireWholeStep(`teachers[${index}].train`, name, known.ids.length, train);
+  }
+  for (const index of spec.students.keys()) {
+    await nextTurn();
+    await checkStudent(spec, index, dataset, splits, known);
   }
   checkCount('evaluate.teacherImages', spec.evaluate.teacherImages, splits.test.length);
   checkCount('evaluate.routeImages', spec.evaluate.routeImages, splits.test.length);
   return splits;
 }
 
-function refuseTermsOfLabels({ distill }: JobSpec): void {
+async function checkStudent(
+  spec: JobSpec,
+  index: number,
+  dataset: Dataset,
+  splits: Splits,
+  known: KnownLabels,
+): Promise<void> {
+  const { name, classes, dustbin, dustbinShare } = spec.students[index] as StudentSpec;
+  const field = `students[${index}].classes`;
+  const { classIds } = resolveClasses(classes ?? dataset.classNames, dataset.classNames, field);
+  const learnt = restrictToClasses(known.ids, known.labels, classIds);
+  const tested = restrictToClasses(splits.test, dataset.labels, classIds);
+  for (const [at, ids] of [[labelledField(spec), learnt] as const, ['data.test', tested] as const]) {
+    if (ids.length > 0) continue;
+    throw refusal(at, `no image of it has a class of student ${name}`, 'take more images or other classes');
+  }
+  await nextTurn();
+  if (dustbin) checkDustbin(spec, index, classIds.length, dataset.classNames.length);
+  const { ids } = await samplesByLabel(known, { seed: spec.seed, classIds, dustbin, dustbinShare });
+  const byLabel = ids.length;
+  // How many of the others the teacher will give it is not known yet.
+  const atMost = mayUseTeacher(spec.distill) ? byLabel + splits.train.length - known.ids.length : byLabel;
+  requireWholeStep('train', name, atMost, spec.train);
+  if (spec.evaluate.control) requireWholeStep('train', `the control arm of ${name}`, byLabel, spec.train);
+}
+
+/** Which key decides on the images with labels. */
+function labelledField({ data }: JobSpec): string {
+  if (data.labelled !== undefined) return 'data.labelled';
+  return data.source === undefined ? 'data.train' : 'data.source';
+}
+
+function refuseTermsOfLabels({ distill, data }: JobSpec): void {
   const index = distill.loss.findIndex((term) => term.weight !== 0 && 'type' in term && term.type === 'dkd');
   if (index === -1) return;
-  const message = 'dkd needs the label of every image, and data.labelled leaves some without';
-  throw refusal(`distill.loss[${index}]`, message, 'take kl, or leave data.labelled out');
+  const cause = data.source === undefined ? 'data.labelled' : 'data.source';
+  const message = `dkd needs the label of every image, and ${cause} leaves some without`;
+  throw refusal(`distill.loss[${index}]`, message, `take kl, or leave ${cause} out`);
 }
 
 function checkDustbin(spec: JobSpec, index: number, own: number, all: number): void {

@@ -3,9 +3,11 @@
  * line. Unknown keys are refused everywhere.
  */
 import { z } from 'zod';
+import { badSamples, classWeights, DATASET, normalize, viewsSchema } from './data-schema.ts';
+import { contradictionsIn } from './job-relations.ts';
 import type { AveragingSpec, JobSpec } from './job-spec.ts';
 import { distill } from './loss-schema.ts';
-import { studentSchema, teacherSchema, viewsSchema } from './model-schema.ts';
+import { classes, studentSchema, teacherSchema } from './model-schema.ts';
 import { ROUTE_RULES, type RouteRule } from './route-rules.ts';
 import {
   atLeastZero,
@@ -65,6 +67,7 @@ function train(lanes: number, microBatch: number, epochs: number) {
       lanes: whole(1, MAX_LANES).default(lanes),
       microBatch: whole(1, MAX_MICRO_BATCH).default(microBatch),
       epochs: whole(1, 10_000).default(epochs),
+      tail: oneOf('weighted', 'drop').default('weighted'),
       checkpointEpochs: whole(0, 10_000).default(0),
       optimizer: optional(optimizer, { type: 'adam' }),
       precision: oneOf('float32', 'bfloat16', 'float16').default('float32'),
@@ -76,11 +79,17 @@ function train(lanes: number, microBatch: number, epochs: number) {
 const DEFAULT_WORKERS = 2;
 
 const data = block({
-  dataset: text('the name of a data set, or a path to its folder'),
+  dataset: text(DATASET),
+  source: block({ dataset: text(DATASET), match: oneOf('name', 'position').default('name') }).optional(),
+  classes: classes.optional(),
   train: whole(1).optional(),
   labelled: whole(1).optional(),
+  labelNoise: fraction().default(0),
+  classWeights: classWeights.optional(),
   calibrate: whole(0).default(0),
   test: whole(1).optional(),
+  badSamples: badSamples.default('fail'),
+  normalize: normalize.default('auto'),
   views: optional(viewsSchema),
 });
 
@@ -154,16 +163,5 @@ export const jobSchema = blocks
     }),
   )
   .superRefine((job, context) => {
-    if (job.averaging.workers > job.train.lanes) {
-      const message = `at most train.lanes (${job.train.lanes})`;
-      context.addIssue({ code: 'custom', path: ['averaging', 'workers'], message });
-    }
-    const seen = new Map<string, string>();
-    for (const list of ['teachers', 'students'] as const) {
-      for (const [index, { name }] of job[list].entries()) {
-        const other = seen.get(name);
-        if (other === undefined) seen.set(name, `${list}[${index}]`);
-        else context.addIssue({ code: 'custom', path: [list, index, 'name'], message: `a name other than ${other}'s` });
-      }
-    }
+    for (const contradiction of contradictionsIn(job)) context.addIssue({ code: 'custom', ...contradiction });
   });

@@ -2,6 +2,9 @@
  * What a job is, with all defaults filled in: the one form in which the coordinator and the workers see it. `job-file.ts`
  * makes it from what people write.
  */
+
+import type { Tail } from '../data/lanes.ts';
+import type { ViewsSpec } from '../data/views.ts';
 import type { Scheduled } from '../distill/loss-schedule.ts';
 import type { BuiltInTerm, CommonTerm } from '../distill/loss-terms.ts';
 import type { CompileMode } from '../distill/step-spec.ts';
@@ -37,29 +40,57 @@ export interface JobSpec {
 export type EmptySpec = Readonly<Record<string, never>>;
 
 export interface DataSpec {
-  /** Name of a data set in the services' folder of data sets, or a path: outside that folder only where services allow it. */
+  /**
+   * Name of a data set in the services' folder of data sets; a path, outside that folder only where services allow it; or an
+   * address, `https://…` or `s3://…`, of a folder with a `manifest.json`, where services allow that.
+   */
   readonly dataset: string;
+  /**
+   * Domain adaptation: `dataset` is the target domain, this one the source. All its training images are trained on, with
+   * their labels, besides those of the target. Calibration and test are the target's alone. Absent: one domain.
+   */
+  readonly source?: SourceDomainSpec | undefined;
+  /** Class names or ids: the job knows these classes only, numbered in this order. Absent: all. */
+  readonly classes?: readonly (string | number)[] | undefined;
   /** Training images, drawn by the seed; absent: all that `calibrate` leaves. */
   readonly train?: number | undefined;
   /**
    * How many of the training images have labels that the job looks at, drawn by the seed, as evenly over the classes as
-   * they reach. The others count by the teacher's answers alone. Absent: all.
+   * they reach. The others count by the teacher's answers alone. Absent: all; with a `source`, none, besides the source's.
    */
   readonly labelled?: number | undefined;
+  /** Share of the labelled training images whose label is replaced by another class, drawn by the seed: for experiments. */
+  readonly labelNoise: number;
+  /**
+   * Weights of the classes in `cross-entropy` terms; others are not weighed. `balanced`: inversely proportional to how often the labelled
+   * training images have the class, and 1 on average over them. By name; 1 where not named. Absent: all 1.
+   */
+  readonly classWeights?: 'balanced' | Readonly<Record<string, number>> | undefined;
+  /** What to do about samples that the import found damaged: refuse the job, or go on without up to so many. */
+  readonly badSamples: 'fail' | { readonly skip: number };
+  /** Mean and standard deviation of the pixels, for models that start afresh. `auto`: the data set's own. */
+  readonly normalize: NormalizeSpec;
   /** Images cut from the training split for calibration and for the choice of checkpoints. */
   readonly calibrate: number;
   /** Test images, drawn by the seed; absent: all. */
   readonly test?: number | undefined;
+  /** Augmentation, the same pixels for teacher and student. */
   readonly views: ViewsSpec;
 }
 
-/** Augmentation, the same pixels for teacher and student. */
-export interface ViewsSpec {
-  /** Mirror half of the images left to right. */
-  readonly flip: boolean;
-  /** Largest shift in pixels, each way, 0..16. */
-  readonly shift: number;
+export interface SourceDomainSpec {
+  /** As `DataSpec.dataset`. Its images become those of the target in size and channels. */
+  readonly dataset: string;
+  /** How its classes become the target's: those of the same name, which must be all; or by their numbers. */
+  readonly match: 'name' | 'position';
 }
+
+/** Presets: of ImageNet and of CIFAR-10's training images. Pixels count as 0..1. */
+export type NormalizeSpec =
+  | 'auto'
+  | 'imagenet'
+  | 'cifar10'
+  | { readonly mean: readonly [number, number, number]; readonly std: readonly [number, number, number] };
 
 /** What teachers and students have in common. */
 export interface NetworkSpec {
@@ -94,6 +125,11 @@ export interface StudentSpec extends NetworkSpec {
    * trained on all images; one without, on those of its classes.
    */
   readonly dustbin: boolean;
+  /**
+   * Share of the student's training images that are of other classes, for a student with a dustbin: so many of them are
+   * drawn by the seed. Absent: all of them.
+   */
+  readonly dustbinShare?: number | undefined;
 }
 
 export interface DistillSpec {
@@ -129,6 +165,8 @@ export interface TrainSpec {
   /** Images per lane and step. */
   readonly microBatch: number;
   readonly epochs: number;
+  /** What becomes of the samples of an epoch that fill no whole step. */
+  readonly tail: Tail;
   /** A checkpoint is stored after every so many epochs, the last one apart; 0: none. The control arm has none. */
   readonly checkpointEpochs: number;
   readonly optimizer: OptimizerSpec;

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
 import type { FineTune } from '../model/freeze.ts';
+import { viewsSchema } from './data-schema.ts';
 import { block, chosen, flag, fraction, isMapping, label, oneOf, text, whole } from './schema-parts.ts';
 
 const ARCH = 'the name of an architecture, {name, dropout} or {name, layers}';
@@ -35,15 +36,18 @@ const network = {
   fineTune: fineTune.default('all'),
 };
 
-export const viewsSchema = block({ flip: flag().default(false), shift: whole(0, 16).default(0) });
-
 export function teacherSchema<T extends z.ZodType>(train: T) {
   return block({ ...network, train, views: viewsSchema.optional() });
 }
 
-const classes = z
+/** At least two classes. */
+export const classes = z
   .array(z.union([text('a class name'), whole(0)], 'a class name or a class id'), 'a list of class names or ids')
-  .min(2, 'at least two classes')
-  .optional();
+  .min(2, 'at least two classes');
 
-export const studentSchema = block({ ...network, classes, dustbin: flag().default(false) });
+export const studentSchema = block({
+  ...network,
+  classes: classes.optional(),
+  dustbin: flag().default(false),
+  dustbinShare: fraction().lt(1, 'a number from 0 to below 1').optional(),
+});

@@ -22,6 +22,11 @@ export function fraction() {
   return z.number(text).min(0, text).max(1, text);
 }
 
+export function between(min: number, max: number) {
+  const text = `a number from ${min} to ${max}`;
+  return z.number(text).min(min, text).max(max, text);
+}
+
 export function atLeastZero() {
   const text = 'a number ≥ 0';
   return z.number(text).min(0, text);

@@ -14,12 +14,22 @@ export interface EpochPlan {
   readonly stepsPerEpoch: number;
 }
 
+interface FinishedEpoch {
+  readonly finishedEpoch: number;
+  readonly finishedEpochLoss: number;
+  readonly finishedEpochAccuracy: number;
+}
+
 export class ShareMeter {
   readonly #owner: LaneShare;
   readonly #plan: EpochPlan;
   /** Of the epoch of the latest step: its number from 1, its samples so far, and their sums. */
   #epoch = { number: 0, samples: 0, loss: 0, right: 0 };
-  #finished = { finishedEpoch: 0, finishedEpochLoss: 0, finishedEpochAccuracy: 0 };
+  #finished: FinishedEpoch = {
+    finishedEpoch: 0,
+    finishedEpochLoss: 0,
+    finishedEpochAccuracy: 0,
+  };
   #checkpoint = { digest: '', epoch: 0 };
   #firstLoss = 0;
   #loss = 0;
@@ -28,6 +38,7 @@ export class ShareMeter {
   #teacherSamples = 0;
   #teacherWaitMs = 0;
   #averagingWaitMs = 0;
+  #dataWaitMs = 0;
   #traffic: { bytesSent: number; bytesReceived: number } = { bytesSent: 0, bytesReceived: 0 };
 
   constructor(owner: LaneShare, plan: EpochPlan) {
@@ -44,6 +55,7 @@ export class ShareMeter {
     this.#teacherSamples += commit.teacherSamples;
     this.#teacherWaitMs += commit.teacherWaitMs;
     this.#averagingWaitMs += commit.averagingWaitMs;
+    this.#dataWaitMs += commit.dataWaitMs;
     this.#traffic = { ...traffic };
     this.#countEpoch(commit);
     return this.#progress('');
@@ -72,7 +84,11 @@ export class ShareMeter {
     const { steps, stepsPerEpoch } = this.#plan;
     if ((step + 1) % stepsPerEpoch !== 0 && step + 1 !== steps) return;
     const { loss: losses, right, samples: all } = this.#epoch;
-    this.#finished = { finishedEpoch: number, finishedEpochLoss: losses / all, finishedEpochAccuracy: right / all };
+    this.#finished = {
+      finishedEpoch: number,
+      finishedEpochLoss: losses / all,
+      finishedEpochAccuracy: right / all,
+    };
   }
 
   #progress(weightsDigest: string): TaskProgressFields {
@@ -98,6 +114,7 @@ export class ShareMeter {
         weightsDigest,
         teacherWaitMs: this.#teacherWaitMs,
         averagingWaitMs: this.#averagingWaitMs,
+        dataWaitMs: this.#dataWaitMs,
         pid: process.pid,
       },
     };

@@ -1,7 +1,10 @@
 /** A model in training in this process: opened at its seeded start, trained, evaluated, stored. */
+
+import { sleep } from '../base/clock.ts';
 import { bytesOf, sha256 } from '../base/digest.ts';
 import type { Logger } from '../base/log.ts';
 import { retryUnavailable } from '../base/retry.ts';
+import { storeDropped } from '../checkpoint/dropped.ts';
 import { loadModel, storeModel } from '../checkpoint/models.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
 import type { Dataset } from '../data/dataset.ts';
@@ -10,7 +13,7 @@ import type { Compute } from '../distill/compute.ts';
 import { evaluate } from '../distill/evaluate.ts';
 import { FrozenBackbone } from '../distill/frozen-backbone.ts';
 import type { ImageSource, TrainableModel } from '../distill/trainable-model.ts';
-import { augmentedImages } from '../distill/training-loop.ts';
+import { augmentedImages, droppedOfEpoch, epochCount } from '../distill/training-plan.ts';
 import { type DecodedArtefact, type EncodedArtefact, encodeArtefact } from '../model/artefact.ts';
 import { hasFixedFeatures } from '../model/freeze.ts';
 import { exportTensors } from '../model/parameters.ts';
@@ -80,6 +83,8 @@ export interface StoredModel {
   readonly correct: number;
   readonly evaluatedImages: number;
   readonly predictImagesPerSecond: number;
+  /** Empty where the tails of epochs are not dropped. */
+  readonly droppedDigest: string;
 }
 
 export interface StoreRequest {
@@ -94,7 +99,9 @@ export interface StoreRequest {
   readonly signal: AbortSignal;
 }
 
-/** Evaluates the trained model on the test split and writes its artefact to the object store. */
+/**
+ * Evaluates the trained model on the test split and writes its artefact to the object store, beside it what its epochs have dropped.
+ */
 export async function evaluateAndStore(request: StoreRequest): Promise<StoredModel> {
   const { program, plan, dataset, signal } = request;
   const classes = plan.classes.classIds.length;
@@ -108,7 +115,21 @@ export async function evaluateAndStore(request: StoreRequest): Promise<StoredMod
     signal,
   });
   const manifestJson = new TextDecoder().decode(artefact.manifestBytes);
-  return { modelDigest, manifestJson, correct, evaluatedImages: evaluated, predictImagesPerSecond: imagesPerSecond };
+  const droppedDigest = plan.training.tail === 'drop' ? await storeDroppedSamples(request) : '';
+  const counts = { correct, evaluatedImages: evaluated, predictImagesPerSecond: imagesPerSecond };
+  return { modelDigest, manifestJson, ...counts, droppedDigest };
+}
+
+/** The plan alone says which they are: nothing has to be kept while the model is trained. */
+async function storeDroppedSamples({ plan: { training }, dataset, objects, signal }: StoreRequest): Promise<string> {
+  const epochs: Uint32Array[] = [];
+  for (let epoch = 0; epoch < epochCount(training); epoch++) {
+    epochs.push(droppedOfEpoch(training, epoch));
+    // Orders of many epochs take a while, and the worker has to be heard meanwhile.
+    await sleep(0, signal);
+  }
+  const dropped = { datasetDigest: dataset.digest, epochs };
+  return await retryUnavailable(() => storeDropped(objects, dropped), { ...STORE_PATIENCE, signal });
 }
 
 /**

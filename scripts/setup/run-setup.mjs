@@ -10,7 +10,7 @@ import { partsFor } from './parts.mjs';
 import { cacheRoot, dataRoot, ROOT } from './paths.mjs';
 import { freeAt, lookAt, planLines, requireRoom } from './plan.mjs';
 import { Progress } from './progress.mjs';
-import { findGrpcurl, tensorboardFolder } from './tools.mjs';
+import { findGrpcurl, motoFolder, motoReady, tensorboardFolder } from './tools.mjs';
 
 /**
  * @param {object} [options]
@@ -20,7 +20,7 @@ import { findGrpcurl, tensorboardFolder } from './tools.mjs';
  * @param {AbortSignal} [options.signal] stops it: every child ends, nothing half-made stays but what the next run goes on
  *   with
  * @returns {Promise<{root: string, cache: string, data: string, natsServer: object | undefined, tools: {grpcurl?: string,
- *   tensorboard?: string}}>} `natsServer` as `natsServerReady` says; `tools` are the tests'
+ *   tensorboard?: string, moto?: string}}>} `natsServer` as `natsServerReady` says; `tools` are the tests'
  * @throws {import('./errors.mjs').SetupError | import('./errors.mjs').StoppedError}
  */
 export async function runSetup({ for: purpose = 'start', retryEngine = false, signal } = {}) {
@@ -31,8 +31,16 @@ export async function runSetup({ for: purpose = 'start', retryEngine = false, si
   const parts = partsFor(purpose);
   if (!(await allReady(parts, context))) await makeMissing(parts, context);
   signal?.throwIfAborted();
-  const tools = purpose === 'test' ? { tensorboard: tensorboardFolder(cache), grpcurl: await findGrpcurl(cache) } : {};
+  const tools = purpose === 'test' ? await testTools(cache) : {};
   return { root, cache, data, natsServer: await natsServerReady(cache), tools };
+}
+
+async function testTools(cache) {
+  return {
+    tensorboard: tensorboardFolder(cache),
+    grpcurl: await findGrpcurl(cache),
+    moto: (await motoReady(cache)) ? motoFolder(cache) : undefined,
+  };
 }
 
 /** Where set-up works, and how it shows what it does. */

@@ -1,16 +1,16 @@
 /**
- * What only the tests need: TensorBoard's own reader of event files, and grpcurl. grpcurl is optional: without Go set-up
- * says so, and the tests that would use it say it too.
+ * What only the tests need: TensorBoard's own reader of event files, grpcurl, and moto's S3 server. The last two are optional:
+ * where they cannot be had set-up says so, and the tests that would use them say it too.
  */
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { discardDownload } from './downloads.mjs';
 import { SetupError } from './errors.mjs';
 import { findOnPath, makeStaging, readJsonIfAny, replaceFolder, statIfAny, writeJsonAtomically } from './files.mjs';
-import { GRPCURL, TENSORBOARD } from './pins.mjs';
 import { downloadWheel } from './pip.mjs';
 import { lastLine, run } from './process.mjs';
 import { formatBytes } from './progress.mjs';
+import { GRPCURL, MOTO, TENSORBOARD } from './test-tool-pins.mjs';
 import { unzip } from './unzip.mjs';
 
 const STAMP = 'stillhouse.json';
@@ -38,8 +38,19 @@ export async function installTensorboard(cache, { signal, progress, env = proces
       hint: `put a python3 with pip on PATH that is one of ${pinnedPythons().join(', ')}, on Linux, and start again`,
     });
   }
-  await progress.step("TensorBoard's reader (for the tests)", async (update) => {
-    const staging = await makeStaging(cache, 'tensorboard');
+  await installWheels(cache, wheels, {
+    title: "TensorBoard's reader (for the tests)",
+    name: 'tensorboard',
+    folder: tensorboardFolder(cache),
+    check: requireReader,
+    context: { signal, progress, env },
+  });
+}
+
+/** Unpacks the kept parts of wheels into one folder for PYTHONPATH, once `check` finds nothing wrong with it. */
+async function installWheels(cache, wheels, { title, name, folder, check, context: { signal, progress, env } }) {
+  await progress.step(title, async (update) => {
+    const staging = await makeStaging(cache, name);
     try {
       const unpacked = join(staging, 'unpacked');
       await mkdir(unpacked);
@@ -49,9 +60,9 @@ export async function installTensorboard(cache, { signal, progress, env = proces
         const path = await downloadWheel(wheel, downloads, { cache, signal, update, env });
         await unzip(path, unpacked, wheel.keep, { signal });
       }
-      await requireReader(unpacked, { signal });
+      await check(unpacked, { signal });
       await writeJsonAtomically(join(unpacked, STAMP), { wheels: wheels.map(({ sha256 }) => sha256) });
-      await replaceFolder(unpacked, tensorboardFolder(cache));
+      await replaceFolder(unpacked, folder);
       for (const { sha256 } of wheels) await discardDownload(cache, sha256);
       return `${formatBytes(wheels.reduce((sum, { bytes }) => sum + bytes, 0))} fetched`;
     } finally {
@@ -64,9 +75,7 @@ export async function installTensorboard(cache, { signal, progress, env = proces
 function tensorboardWheels(python) {
   const numpy = TENSORBOARD.numpy[`${python}-${process.arch}`];
   if (numpy === undefined || process.platform !== 'linux') return undefined;
-  const machine = process.arch === 'x64' ? 'x86_64' : 'aarch64';
-  const platform = python === '3.14' ? 'manylinux_2_28' : 'manylinux_2_17';
-  return [...TENSORBOARD.wheels, { ...numpy, pipPlatform: `${platform}_${machine}`, python }];
+  return [...TENSORBOARD.wheels, numpy];
 }
 
 function pinnedPythons() {
@@ -77,9 +86,55 @@ function pinnedPythons() {
 
 async function requireReader(folder, { signal }) {
   const program = 'from tensorboard.backend.event_processing.event_accumulator import EventAccumulator';
+  const failure = await importFailure(folder, program, signal);
+  if (failure !== undefined) throw new SetupError(`TensorBoard's reader can't be imported (${failure})`);
+}
+
+/** Why Python cannot import it from the folder; undefined when it can. */
+async function importFailure(folder, program, signal) {
   const env = { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' };
   const { code, output } = await run('python3', ['-s', '-c', program], { signal, env });
-  if (code !== 0) throw new SetupError(`TensorBoard's reader can't be imported (${lastLine(output)})`);
+  return code === 0 ? undefined : lastLine(output);
+}
+
+/** A folder for PYTHONPATH. */
+export function motoFolder(cache) {
+  return join(cache, 'tools', 'moto', MOTO.version);
+}
+
+/** Whether it is there, for the Python of this machine. */
+export async function motoReady(cache) {
+  const stamp = await readJsonIfAny(join(motoFolder(cache), STAMP));
+  if (stamp === undefined) return false;
+  const wheels = motoWheels(await pythonVersion());
+  return JSON.stringify(stamp.wheels) === JSON.stringify(wheels?.map(({ sha256 }) => sha256));
+}
+
+/** Fetches moto's S3 server, and has Python import it once. */
+export async function installMoto(cache, { signal, progress, env = process.env }) {
+  const python = await pythonVersion({ signal });
+  const wheels = motoWheels(python);
+  if (wheels === undefined) {
+    throw new SetupError(python === undefined ? 'python3 is missing' : `moto is not pinned for Python ${python}`);
+  }
+  await installWheels(cache, wheels, {
+    title: `moto ${MOTO.version} (for the tests)`,
+    name: 'moto',
+    folder: motoFolder(cache),
+    check: async (folder) => {
+      const program = 'import moto.server, moto.s3.urls, moto.iam.models';
+      const failure = await importFailure(folder, program, signal);
+      if (failure !== undefined) throw new SetupError(`moto can't be imported (${failure})`);
+    },
+    context: { signal, progress, env },
+  });
+}
+
+/** Its wheels for a Python; undefined when something that it needs is not pinned for that. */
+function motoWheels(python) {
+  const cffi = MOTO.cffi[`${python}-${process.arch}`];
+  if (cffi === undefined || process.platform !== 'linux') return undefined;
+  return [...MOTO.wheels, MOTO.cryptography[process.arch], cffi];
 }
 
 /** `3.11`; undefined without a Python. */

@@ -63,6 +63,7 @@ export interface TaskResult {
   readonly predictImagesPerSecond: number;
   readonly rules: readonly ReportedRule[];
   readonly labelsDigest: string;
+  readonly droppedDigest: string;
 }
 
 export type JobEvent =

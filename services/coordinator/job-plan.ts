@@ -29,10 +29,11 @@ function routePhases({ publish, evaluate }: JobSpec, route: string): PhaseRecord
 }
 
 /**
- * Whether the teacher answers all training images once, before students are distilled: where images have no label of
- * their own, or where it would only give the same answers again, because it sees no augmentation.
+ * Whether the teacher answers all training images once, before students are distilled: where images have no label that the job
+ * looks at, as those of a target domain, or where it would only give the same answers again, because it sees no augmentation.
  */
 export function needsLabels(spec: JobSpec): boolean {
   const hasFixedAnswers = spec.teachers.some((teacher) => areOff(teacherViews(spec, teacher)));
-  return mayUseTeacher(spec.distill) && (spec.data.labelled !== undefined || hasFixedAnswers);
+  const hasUnlabelled = spec.data.labelled !== undefined || spec.data.source !== undefined;
+  return mayUseTeacher(spec.distill) && (hasUnlabelled || hasFixedAnswers);
 }

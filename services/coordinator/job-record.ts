@@ -25,6 +25,7 @@ const shareSchema = z.object({
   weightsDigest: z.string(),
   teacherWaitMs: real,
   averagingWaitMs: real,
+  dataWaitMs: real.default(0),
   pid: count,
 });
 
@@ -57,6 +58,7 @@ const phaseSchema = z.object({
   finishedEpoch: count.default(0),
   finishedEpochLoss: real.default(0),
   finishedEpochAccuracy: real.default(0),
+  droppedDigest: z.string().default(''),
   predictImagesPerSecond: real.default(0),
   /** In the order in which they were tried. */
   rules: z.array(ruleResultSchema).default([]),
@@ -65,6 +67,8 @@ const phaseSchema = z.object({
   checkpointDigest: z.string().default(''),
   checkpointEpoch: count.default(0),
 });
+
+const skippedSampleSchema = z.object({ id: count, source: z.string(), reason: z.string() });
 
 const jobSchema = z.object({
   id: z.string(),
@@ -76,6 +80,7 @@ const jobSchema = z.object({
   phases: z.array(phaseSchema),
   specJson: z.string(),
   datasetDigest: z.string(),
+  skippedSamples: z.array(skippedSampleSchema).default([]),
   createdAt: z.string(),
   endedAt: z.string(),
   /** Grows with every change. */
@@ -118,6 +123,7 @@ export function newPhase(kind: PhaseName, subject: string): PhaseRecord {
     finishedEpoch: 0,
     finishedEpochLoss: 0,
     finishedEpochAccuracy: 0,
+    droppedDigest: '',
     predictImagesPerSecond: 0,
     rules: [],
     rule: '',

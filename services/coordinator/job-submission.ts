@@ -5,6 +5,7 @@ import { StillhouseError } from '../../lib/base/errors.ts';
 import { uniqueId } from '../../lib/base/random.ts';
 import { canonicalJson } from '../../lib/data/canonical-json.ts';
 import type { Datasets } from '../../lib/wire/datasets.ts';
+import { openJobData } from '../../lib/wire/job-data.ts';
 import { readJobFile, validateJob } from '../../lib/wire/job-file.ts';
 import { requireModuleCode } from '../../lib/wire/job-losses.ts';
 import { checkNetworks } from '../../lib/wire/job-networks.ts';
@@ -14,6 +15,7 @@ import type { InitialModels } from './initial-models.ts';
 import { plannedPhases } from './job-plan.ts';
 import type { JobRecord } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
+import { skippedSamples } from './skipped-samples.ts';
 
 const KEY_CHARACTERS_MAX = 128;
 
@@ -50,12 +52,12 @@ export async function submitJob(
     });
   }
   validateJob(file.spec, undefined, file.locate);
-  const dataset = await datasets.open(file.spec.data.dataset);
+  const dataset = await openJobData(datasets, file.spec.data);
   const spec = await initialModels.resolve(file.spec, dataset.image);
   validateJob(spec, dataset.classNames, file.locate);
   checkRoutes(spec, dataset.classNames);
   checkNetworks(spec, dataset);
-  checkSamples(spec, dataset);
+  await checkSamples(spec, dataset);
   await initialModels.check(spec, dataset);
   const record: JobRecord = {
     id: uniqueId(spec.name),
@@ -66,6 +68,7 @@ export async function submitJob(
     phases: plannedPhases(spec),
     specJson: canonicalJson(spec),
     datasetDigest: dataset.digest,
+    skippedSamples: skippedSamples(dataset.badSamples),
     createdAt: wallClockIso(),
     endedAt: '',
     revision: 1,

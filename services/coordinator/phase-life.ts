@@ -60,6 +60,7 @@ export function emptyShare(workerId: string, firstLane: number, lanes: number): 
     weightsDigest: '',
     teacherWaitMs: 0,
     averagingWaitMs: 0,
+    dataWaitMs: 0,
     pid: 0,
   };
 }

@@ -75,7 +75,7 @@ export function completeTraining(turn: Turn): string | undefined {
   if (disagreement !== undefined) return disagreement;
   const result = storedResult(finished);
   if (result === undefined) return 'no model was stored';
-  const { modelDigest, manifestJson, correct, evaluatedImages, predictImagesPerSecond } = result;
+  const { modelDigest, manifestJson, correct, evaluatedImages, predictImagesPerSecond, droppedDigest } = result;
   if (kind === 'TRAIN_TEACHER') {
     turn.patchRun({ teacherDigest: modelDigest });
   } else {
@@ -85,7 +85,7 @@ export function completeTraining(turn: Turn): string | undefined {
     turn.patchRun(control ? { controls: [...controls, model] } : { students: [...students, model] });
   }
   const accuracy = evaluatedImages === 0 ? 0 : correct / evaluatedImages;
-  closePhase(turn, { modelDigest, accuracy, evaluatedImages, predictImagesPerSecond });
+  closePhase(turn, { modelDigest, accuracy, evaluatedImages, predictImagesPerSecond, droppedDigest });
   return undefined;
 }
 

@@ -48,7 +48,7 @@ export async function evaluateRoute(request: EvaluateRouteRequest, task: TaskCon
       const asked = {
         client,
         route: command.route,
-        image: imageTensor(dataset, batch),
+        image: await imageTensor(dataset, batch),
         labels: labelsOf(dataset, batch),
       };
       for (const [at, rule] of rules.entries()) {
@@ -112,14 +112,14 @@ async function eachInFlight<T>(
   }
 }
 
-function imageTensor(dataset: Dataset, ids: Uint32Array): OipTensor {
+async function imageTensor(dataset: Dataset, ids: Uint32Array): Promise<OipTensor> {
   const { height, width, channels } = dataset.image;
   return {
     name: IMAGE,
     // A quarter of the bytes of FP32, through router and specialists; a data set's pixels are whole numbers.
     datatype: 'UINT8',
     shape: [ids.length, height, width, channels],
-    values: Uint8Array.from(dataset.readImages(ids)),
+    values: Uint8Array.from(await dataset.load(ids)),
   };
 }
 

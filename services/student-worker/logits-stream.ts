@@ -3,7 +3,7 @@ import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { unlessAborted, withTimeout } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { VIEW_PROTOCOL } from '../../lib/data/views.ts';
-import type { LogitsRequest, LogitsSource } from '../../lib/distill/training-loop.ts';
+import type { LogitsRequest, LogitsSource } from '../../lib/distill/step-inputs.ts';
 import { payloadFloats } from '../../lib/wire/frame.ts';
 import type { Logits__Output } from '../../lib/wire/generated/stillhouse/v1/Logits.ts';
 import type { LogitsKey } from '../../lib/wire/generated/stillhouse/v1/LogitsKey.ts';
@@ -104,12 +104,12 @@ export class LogitsStream implements LogitsSource {
     });
   }
 
-  logits({ step, lane, ids, epoch }: LogitsRequest): Promise<Float32Array> {
+  logits({ step, lane, ids, partners, epoch }: LogitsRequest): Promise<Float32Array> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const key = { view: this.#options.view, step, lane };
     return new Promise((resolve, reject) => {
       this.#waiting.set(nameOf(key), { samples: ids.length, resolve, reject });
-      this.#queue.push({ batch: { key, sampleIds: [...ids], epoch } });
+      this.#queue.push({ batch: { key, sampleIds: [...ids], partnerIds: [...(partners ?? [])], epoch } });
       this.#send();
     });
   }

@@ -7,7 +7,8 @@ import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import type { Compute } from '../../lib/distill/compute.ts';
 import type { TrainableModel } from '../../lib/distill/trainable-model.ts';
-import { epochSteps, runTraining } from '../../lib/distill/training-loop.ts';
+import { prepareTraining } from '../../lib/distill/training-loop.ts';
+import { epochSteps } from '../../lib/distill/training-plan.ts';
 import { BusAverager } from '../../lib/wire/averager.ts';
 import type { Bus } from '../../lib/wire/bus.ts';
 import type { TrainStudent__Output } from '../../lib/wire/generated/stillhouse/v1/TrainStudent.ts';
@@ -59,7 +60,7 @@ export class StudentTrainer {
     const network = job.students.find(({ name }) => name === command.student);
     const init = await loadInit(request.objects, network);
     const answers = await teacherAnswers(request.objects, command.labelsDigest, dataset);
-    const plan = planStudent(job, dataset, command.student, command.control, { init, losses, answers });
+    const plan = await planStudent(job, dataset, command.student, command.control, { init, losses, answers });
     const members = command.view?.members ?? [];
     const self = members.findIndex((member) => member.workerId === workerId);
     const own = members[self];
@@ -74,16 +75,18 @@ export class StudentTrainer {
     try {
       const averager = await this.#openAverager(request, members, self, program.vectorSize);
       stream = plan.usesTeacher ? await openStream(request, plan, self, task.signal) : undefined;
+      const store = storeRequest(request, plan, program, task.signal);
+      // The first member stores what all of them have alike.
+      const keeper = self === 0 ? store : undefined;
+      const { logger } = request;
+      const train = await prepare({ training, plan, own, averager, stream, task, keeper, job, logger });
       task.ready({
         parameters: plan.program.model.parameterCount,
         stepsTotal: plan.training.steps,
         notice: noticeOf(program),
       });
       await task.begun;
-      const store = storeRequest(request, plan, program, task.signal);
-      // The first member stores what all of them have alike.
-      const keeper = self === 0 ? store : undefined;
-      const share = await train({ training, plan, own, averager, stream, task, keeper, job, logger: request.logger });
+      const share = await train();
       return { last: share, ...(keeper === undefined ? {} : await evaluateAndStore(keeper)) };
     } finally {
       task.signal.removeEventListener('abort', onAbort);
@@ -174,7 +177,8 @@ interface TrainArguments {
   readonly logger: Logger;
 }
 
-async function train(given: TrainArguments): Promise<TaskProgressFields> {
+/** Reads the first images. What it answers trains, and answers the last progress. */
+async function prepare(given: TrainArguments): Promise<() => Promise<TaskProgressFields>> {
   const { training, plan, own, averager, stream, task, keeper, job, logger } = given;
   const meter = new ShareMeter(own, { steps: plan.training.steps, stepsPerEpoch: epochSteps(plan.training) });
   const { firstLane, lanes } = own;
@@ -185,7 +189,7 @@ async function train(given: TrainArguments): Promise<TaskProgressFields> {
       : checkpoints({ ...keeper, logger }, checkpointEpochs, (digest, epoch) =>
           task.progress(meter.stored(digest, epoch)),
         );
-  await runTraining({
+  const run = await prepareTraining({
     ...training,
     plan: plan.training,
     firstLane,
@@ -196,5 +200,8 @@ async function train(given: TrainArguments): Promise<TaskProgressFields> {
     onCommit: (commit) => task.progress(meter.commit(commit, averager.traffic)),
     ...kept,
   });
-  return meter.finish(await weightsDigest(training.program));
+  return async () => {
+    await run();
+    return meter.finish(await weightsDigest(training.program));
+  };
 }

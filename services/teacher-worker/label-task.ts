@@ -74,7 +74,7 @@ async function answerAll(program: Program, dataset: Dataset, ids: Uint32Array, w
   const logits = new Float32Array(ids.length * classes);
   const ask = (start: number): Promise<Float32Array> => {
     const batch = ids.subarray(start, start + BATCH_SIZE);
-    const answer = program.predict(dataset.readImages(batch), batch.length);
+    const answer = dataset.load(batch).then((images) => program.predict(images, batch.length));
     // Nobody waits for it any more when the batch before it fails.
     answer.catch(() => undefined);
     return answer;

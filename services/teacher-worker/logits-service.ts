@@ -30,17 +30,37 @@ export interface ServedTeacher {
   readonly modelDigest: string;
   readonly classNames: readonly string[];
   readonly dataset: Dataset;
+  /** Whether the job's views mix images: batches then name partners. */
+  readonly mixes: boolean;
   readonly answers: TeacherAnswers;
 }
 
 interface Counters {
   samplesServed: number;
   samplesRepeated: number;
+  samplesCached: number;
   batchesServed: number;
   bytesSent: number;
   computeMs: number;
   /** Keys that have been answered, to tell repetitions. */
   readonly answered: Set<string>;
+}
+
+const NO_COUNTS = {
+  samplesServed: 0,
+  samplesRepeated: 0,
+  samplesCached: 0,
+  batchesServed: 0,
+  bytesSent: 0,
+  computeMs: 0,
+};
+
+/** The other end of a stream. */
+interface Peer {
+  readonly requests: AsyncIterable<LogitsRequest__Output>;
+  /** Aborted when it is gone. */
+  readonly signal: AbortSignal;
+  readonly write: (reply: LogitsReply) => void;
 }
 
 interface OpenStream {
@@ -62,8 +82,7 @@ export class LogitsService {
     const { jobId, modelDigest } = teacher;
     this.#served.set(jobId, teacher);
     if (this.#counters.get(jobId)?.modelDigest === modelDigest) return;
-    const counters = { samplesServed: 0, samplesRepeated: 0, batchesServed: 0, bytesSent: 0, computeMs: 0 };
-    this.#counters.set(jobId, { ...counters, answered: new Set(), modelDigest });
+    this.#counters.set(jobId, { ...NO_COUNTS, answered: new Set(), modelDigest });
     for (const id of this.#counters.keys()) {
       if (this.#counters.size <= JOBS_KEPT) break;
       if (!this.#served.has(id)) this.#counters.delete(id);
@@ -79,8 +98,12 @@ export class LogitsService {
     return {
       GetTeacherStatus: () => ({ workerId: this.#workerId, jobs: this.#status() }),
       StreamLogits: (call, { signal }) =>
-        this.#stream(call, (reply) => {
-          if (!signal.aborted) call.write(reply);
+        this.#stream({
+          requests: call,
+          signal,
+          write: (reply) => {
+            if (!signal.aborted) call.write(reply);
+          },
         }),
     };
   }
@@ -89,7 +112,7 @@ export class LogitsService {
     return [...this.#counters].map(([jobId, { answered: _, ...counters }]) => ({ jobId, ...counters }));
   }
 
-  #stream(requests: AsyncIterable<LogitsRequest__Output>, write: (reply: LogitsReply) => void): Promise<void> {
+  #stream(peer: Peer): Promise<void> {
     return new Promise((resolve, reject) => {
       const running = new Set<Promise<void>>();
       // A batch that fails ends the stream at once, also while the student sends nothing more.
@@ -97,22 +120,17 @@ export class LogitsService {
         running.add(answer);
         answer.then(() => running.delete(answer), reject);
       };
-      this.#read(requests, write, running, run).then(() => Promise.all(running).then(() => resolve(), reject), reject);
+      this.#read(peer, running, run).then(() => Promise.all(running).then(() => resolve(), reject), reject);
     });
   }
 
-  async #read(
-    requests: AsyncIterable<LogitsRequest__Output>,
-    write: (reply: LogitsReply) => void,
-    running: ReadonlySet<unknown>,
-    run: (answer: Promise<void>) => void,
-  ): Promise<void> {
+  async #read(peer: Peer, running: ReadonlySet<unknown>, run: (answer: Promise<void>) => void): Promise<void> {
     let stream: OpenStream | undefined;
-    for await (const { open, batch } of requests) {
+    for await (const { open, batch } of peer.requests) {
       if (open) {
         if (stream !== undefined) throw new StillhouseError('INVALID_ARGUMENT', 'the stream is open already');
         stream = this.#open(open);
-        write({ opened: { credits: CREDITS, teacherClassNames: [...stream.teacher.classNames] } });
+        peer.write({ opened: { credits: CREDITS, teacherClassNames: [...stream.teacher.classNames] } });
         continue;
       }
       if (stream === undefined) throw new StillhouseError('INVALID_ARGUMENT', 'the first message must be Open');
@@ -120,7 +138,7 @@ export class LogitsService {
       if (running.size >= CREDITS) {
         throw new StillhouseError('RESOURCE_EXHAUSTED', `more than ${CREDITS} batches are outstanding on the stream`);
       }
-      run(this.#answer(stream, batch, write));
+      run(this.#answer(stream, batch, peer));
     }
   }
 
@@ -140,23 +158,46 @@ export class LogitsService {
     return { teacher, counters, columns: studentColumns(open, teacher.classNames) };
   }
 
-  async #answer(stream: OpenStream, batch: LabelBatch__Output, write: (reply: LogitsReply) => void): Promise<void> {
+  async #answer(stream: OpenStream, batch: LabelBatch__Output, { signal, write }: Peer): Promise<void> {
     const { teacher, counters, columns } = stream;
-    const { sampleIds, epoch, key } = batch;
+    const { sampleIds: ids, epoch, key } = batch;
     if (key === null) throw new StillhouseError('INVALID_ARGUMENT', 'the batch has no key', { field: 'batch.key' });
-    const { answers, classNames, jobId, microBatch } = teacher;
+    const { answers, classNames, jobId } = teacher;
     if (this.#served.get(jobId) !== teacher)
       throw unmet('model_digest', `the teacher of job ${jobId} is served no more`);
-    if (sampleIds.length === 0 || sampleIds.length > microBatch) {
-      const message = `the batch has ${sampleIds.length} samples, expected 1 to ${microBatch}: one lane micro-batch`;
-      throw new StillhouseError('INVALID_ARGUMENT', message, { field: 'batch.sample_ids' });
-    }
-    const { logits, computeMs } = await answers.of(sampleIds, epoch);
+    const partners = checkSamples(teacher, batch);
+    const { logits, computeMs, cached } = await answers.of({ ids, partners, epoch }, signal);
     const values = bytesOf(selectColumns(logits, classNames.length, columns));
     counters.computeMs += computeMs;
-    count(counters, `${key.view}/${key.step}/${key.lane}`, sampleIds.length, values.byteLength);
-    write({ logits: { key, values: Buffer.from(values), samples: sampleIds.length, classes: columnCount(columns) } });
+    counters.samplesCached += cached;
+    count(counters, `${key.view}/${key.step}/${key.lane}`, ids.length, values.byteLength);
+    write({ logits: { key, values: Buffer.from(values), samples: ids.length, classes: columnCount(columns) } });
   }
+}
+
+/** The batch's partners, null where the job mixes nothing. @throws INVALID_ARGUMENT naming the field */
+function checkSamples(
+  { microBatch, mixes, dataset }: ServedTeacher,
+  { sampleIds, partnerIds }: LabelBatch__Output,
+): readonly number[] | null {
+  const refuse = (field: string, message: string) =>
+    new StillhouseError('INVALID_ARGUMENT', message, { field: `batch.${field}` });
+  const { length } = sampleIds;
+  if (length === 0 || length > microBatch) {
+    throw refuse('sample_ids', `the batch has ${length} samples, expected 1 to ${microBatch}: one lane micro-batch`);
+  }
+  const expected = mixes ? length : 0;
+  if (partnerIds.length !== expected) {
+    const why = mixes ? 'one for each sample, as the job mixes images' : 'none, as the job mixes no images';
+    throw refuse('partner_ids', `the batch has ${partnerIds.length} partners, expected ${why}`);
+  }
+  const { sampleCount, name } = dataset;
+  const strange = partnerIds.find((id) => id >= sampleCount);
+  if (strange !== undefined) {
+    const message = `partner ${strange} is not in the data set ${name}, whose ids are 0 to ${sampleCount - 1}`;
+    throw refuse('partner_ids', message);
+  }
+  return mixes ? partnerIds : null;
 }
 
 function count(counters: Counters, key: string, samples: number, bytes: number): void {

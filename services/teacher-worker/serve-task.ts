@@ -9,6 +9,7 @@ import type { Compute, Program } from '../../lib/distill/compute.ts';
 import { openModel } from '../../lib/distill/predictor.ts';
 import { networkOf } from '../../lib/model/manifest-network.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
+import { mixes } from '../../lib/wire/teacher-views.ts';
 import type { TaskContext, TaskResult } from '../../lib/wire/worker-session.ts';
 import type { LogitsService } from './logits-service.ts';
 import { loadTeacher, viewsOf } from './stored-teacher.ts';
@@ -52,7 +53,7 @@ export async function serveTeacher(request: ServeTeacherRequest, task: TaskConte
       labels,
       predict,
     });
-    logits.serve({ jobId, microBatch, modelDigest, classNames, dataset, answers });
+    logits.serve({ jobId, microBatch, modelDigest, classNames, dataset, mixes: mixes(views), answers });
     task.ready({ parameters: networkOf(manifest).parameterCount, stepsTotal: 0 });
     await untilAborted(task.signal);
     return {};

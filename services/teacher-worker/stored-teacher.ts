@@ -3,8 +3,9 @@ import { StillhouseError } from '../../lib/base/errors.ts';
 import { loadModel } from '../../lib/checkpoint/models.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
+import type { ViewsSpec } from '../../lib/data/views.ts';
 import type { DecodedArtefact, ModelManifest } from '../../lib/model/artefact.ts';
-import type { JobSpec, ViewsSpec } from '../../lib/wire/job-spec.ts';
+import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { teacherViews } from '../../lib/wire/teacher-views.ts';
 
 /** @throws what `loadModel` throws; FAILED_PRECONDITION when the teacher is one for other data */

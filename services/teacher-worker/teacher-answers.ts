@@ -1,9 +1,9 @@
-/** A teacher's answers to samples of a job: looked up where they are stored, computed where not. */
+/** A teacher's answers to samples of a job: looked up where they are stored or kept, computed where not. */
 import { monotonicMs } from '../../lib/base/clock.ts';
 import { type LabelsTable, rowOf } from '../../lib/checkpoint/labels.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
-import { applyViews } from '../../lib/data/views.ts';
-import type { ViewsSpec } from '../../lib/wire/job-spec.ts';
+import { type ViewsSpec, viewNumber } from '../../lib/data/views.ts';
+import { AnswerCache } from './answer-cache.ts';
 
 export interface TeacherAnswersOptions {
   readonly dataset: Dataset;
@@ -19,29 +19,51 @@ export interface TeacherAnswersOptions {
   readonly predict: (images: Float32Array, count: number) => Promise<Float32Array>;
 }
 
+/** One lane's micro-batch, as a student asks for it. */
+export interface AskedBatch {
+  readonly ids: readonly number[];
+  /** The sample that each one is mixed with; null where the job mixes nothing. */
+  readonly partners: readonly number[] | null;
+  /** From 0. */
+  readonly epoch: number;
+}
+
 export interface Answer {
   /** Row-major [ids, classes], before any softmax. */
   readonly logits: Float32Array;
   /** 0 where nothing was computed. */
   readonly computeMs: number;
+  /** Of the samples, how many were answered by what had been computed for an earlier epoch. */
+  readonly cached: number;
 }
+
+/** Batches whose images are in memory: one is computed, the others are on their way. */
+const BATCHES_LOADED = 3;
 
 export class TeacherAnswers {
   readonly #options: TeacherAnswersOptions;
+  /** Null where no view comes again. */
+  readonly #cache: AnswerCache | null;
   /** When the latest prediction ended. */
   #predictedMs = Number.NEGATIVE_INFINITY;
+  #loaded = 0;
+  readonly #waiting: (() => void)[] = [];
 
   constructor(options: TeacherAnswersOptions) {
     this.#options = options;
+    const { views, classes, dataset } = options;
+    this.#cache = views.cycle === undefined ? null : new AnswerCache({ classes, samples: dataset.sampleCount });
   }
 
-  /** @param epoch of the view @throws what `Dataset.readImages` throws */
-  async of(ids: readonly number[], epoch: number): Promise<Answer> {
+  /** Batches are computed in the order in which they come. @throws what `Dataset.load` throws; the signal's reason */
+  async of(batch: AskedBatch, signal: AbortSignal): Promise<Answer> {
     const { labels, classes } = this.#options;
-    if (labels === null) return this.#predict(ids, epoch);
+    if (labels === null) return this.#predict(batch, signal);
+    const { ids } = batch;
     const rows = ids.map((id) => rowOf(labels, id));
     const missing = ids.filter((_, index) => rows[index] === -1);
-    const fresh = missing.length === 0 ? NOTHING : await this.#predict(missing, epoch);
+    const partners = batch.partners?.filter((_, index) => rows[index] === -1) ?? null;
+    const fresh = missing.length === 0 ? NOTHING : await this.#predict({ ...batch, ids: missing, partners }, signal);
     const logits = new Float32Array(ids.length * classes);
     let freshRow = 0;
     for (const [index, row] of rows.entries()) {
@@ -49,21 +71,45 @@ export class TeacherAnswers {
       const at = (row === -1 ? freshRow++ : row) * classes;
       logits.set(source.subarray(at, at + classes), index * classes);
     }
-    return { logits, computeMs: fresh.computeMs };
+    return { ...fresh, logits };
   }
 
-  async #predict(ids: readonly number[], epoch: number): Promise<Answer> {
+  /**
+   * The whole batch unless all of it is kept: at the program's one shape that costs the same, and there an image's logits have
+   * the same bits whatever place it has and whatever else is in the batch.
+   */
+  #predict({ ids, partners, epoch }: AskedBatch, signal: AbortSignal): Promise<Answer> {
     const { dataset, seed, views, predict } = this.#options;
-    const images = dataset.readImages(ids);
-    applyViews(images, ids, dataset.image, { seed, epoch, ...views });
-    const askedMs = monotonicMs();
-    const logits = await predict(images, ids.length);
-    const answeredMs = monotonicMs();
-    // Until the prediction before it had ended, it waited: that time is counted there.
-    const computeMs = answeredMs - Math.max(askedMs, this.#predictedMs);
-    this.#predictedMs = answeredMs;
-    return { logits, computeMs };
+    const view = viewNumber(views, epoch);
+    return this.#inTurn(async () => {
+      signal.throwIfAborted();
+      const kept = this.#cache?.get({ view, ids, partners }) ?? null;
+      if (kept !== null) return { logits: kept, computeMs: 0, cached: ids.length };
+      const images = await dataset.load(ids, { rule: { ...views, seed, number: view }, partners });
+      const askedMs = monotonicMs();
+      const logits = await predict(images, ids.length);
+      const answeredMs = monotonicMs();
+      // Until the prediction before it had ended, it waited: that time is counted there.
+      const computeMs = answeredMs - Math.max(askedMs, this.#predictedMs);
+      this.#predictedMs = answeredMs;
+      this.#cache?.keep({ view, ids, partners }, logits);
+      return { logits, computeMs, cached: 0 };
+    });
+  }
+
+  /** Begins the work when fewer than `BATCHES_LOADED` others are underway, the first comer first. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#loaded === BATCHES_LOADED) await new Promise<void>((begin) => this.#waiting.push(begin));
+    else this.#loaded += 1;
+    try {
+      return await work();
+    } finally {
+      // The place goes to the next one, or back.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#loaded -= 1;
+      else next();
+    }
   }
 }
 
-const NOTHING: Answer = { logits: new Float32Array(0), computeMs: 0 };
+const NOTHING: Answer = { logits: new Float32Array(0), computeMs: 0, cached: 0 };

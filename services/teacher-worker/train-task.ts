@@ -3,7 +3,8 @@ import type { Logger } from '../../lib/base/log.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
 import type { Compute } from '../../lib/distill/compute.ts';
-import { epochSteps, runTraining } from '../../lib/distill/training-loop.ts';
+import { prepareTraining } from '../../lib/distill/training-loop.ts';
+import { epochSteps } from '../../lib/distill/training-plan.ts';
 import { localAverager } from '../../lib/gradient/local-averager.ts';
 import { planTeacher } from '../../lib/wire/job-plan.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
@@ -32,22 +33,16 @@ export interface TrainTeacherRequest {
 export async function trainTeacher(request: TrainTeacherRequest, task: TaskContext): Promise<TaskResult> {
   const { job, jobId, dataset, compute, objects } = request;
   const network = job.teachers.find(({ name }) => name === request.teacher);
-  const plan = planTeacher(job, dataset, request.teacher, await loadInit(objects, network));
+  const plan = await planTeacher(job, dataset, request.teacher, await loadInit(objects, network));
   const { lanes, steps } = plan.training;
   const training = await openTraining(compute, plan, dataset);
   const { program } = training;
   try {
-    task.ready({
-      parameters: plan.program.model.parameterCount,
-      stepsTotal: steps,
-      notice: noticeOf(program),
-    });
-    await task.begun;
     const stepsPerEpoch = epochSteps(plan.training);
     const meter = new ShareMeter({ workerId: request.workerId, firstLane: 0, lanes }, { steps, stepsPerEpoch });
     const { signal } = task;
     const store = { program, plan, dataset, job, jobId, teacher: null, objects, signal };
-    await runTraining({
+    const train = await prepareTraining({
       ...training,
       plan: plan.training,
       firstLane: 0,
@@ -60,6 +55,13 @@ export async function trainTeacher(request: TrainTeacherRequest, task: TaskConte
         task.progress(meter.stored(digest, epoch)),
       ),
     });
+    task.ready({
+      parameters: plan.program.model.parameterCount,
+      stepsTotal: steps,
+      notice: noticeOf(program),
+    });
+    await task.begun;
+    await train();
     const share = meter.finish(await weightsDigest(program));
     return { last: share, ...(await evaluateAndStore(store)) };
   } finally {

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'ava';
-import { type CliResult, runCli, runClis } from '../helpers/cli.ts';
+import { type CliResult, runCli } from '../helpers/cli.ts';
+import { runClis } from '../helpers/cli-batch.ts';
 import { SMALL_CLASS_NAMES, writeSmallDataset } from '../helpers/small-dataset.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
 
@@ -11,10 +12,7 @@ test('every command has help with an example', async (t) => {
   const seen: string[] = [];
   let commands: string[][] = [[]];
   while (commands.length > 0) {
-    const helps = await runClis(
-      t,
-      commands.map((command) => [...command, '--help']),
-    );
+    const helps = await runClis(commands.map((command) => [...command, '--help']));
     const below: string[][] = [];
     for (const [index, command] of commands.entries()) {
       const { code, out: help } = helps[index] as CliResult;
@@ -27,7 +25,17 @@ test('every command has help with an example', async (t) => {
     }
     commands = below;
   }
-  for (const known of ['up', 'run', 'doctor', 'job watch', 'models get', 'route list', 'cluster', 'weights export']) {
+  for (const known of [
+    'up',
+    'run',
+    'doctor',
+    'job watch',
+    'models get',
+    'route list',
+    'cluster',
+    'weights export',
+    'dataset push',
+  ]) {
     t.true(seen.includes(known), `${known} in ${seen}`);
   }
 });
@@ -41,8 +49,9 @@ test('wrong usage is exit code 2 with the reason', async (t) => {
     { args: ['run'], err: /missing required argument 'file'/ },
     { args: ['job', 'get', 'a', 'b'], err: /too many arguments/ },
   ];
-  for (const { args, err } of cases) {
-    const result = await runCli(t, args);
+  const results = await runClis(cases.map(({ args }) => args));
+  for (const [index, { args, err }] of cases.entries()) {
+    const result = results[index] as CliResult;
     t.is(result.code, 2, args.join(' '));
     t.regex(result.err, err);
     t.is(result.out, '');
@@ -59,7 +68,7 @@ test('commands for a running cluster say when there is none', async (t) => {
     ['cluster', '--json'],
     ['predict', 'cat.png', '--route', 'x'],
   ];
-  for (const { code, err } of await runClis(t, commands, { STILLHOUSE_CACHE })) {
+  for (const { code, err } of await runClis(commands, { STILLHOUSE_CACHE })) {
     t.is(code, 1);
     t.regex(err, /no local cluster is running \(start one with `npx stillhouse up`/);
   }
@@ -69,9 +78,9 @@ test('a broken note of a local cluster is as good as none', async (t) => {
   const STILLHOUSE_CACHE = await tempFolder(t);
   for (const text of ['', '{"pid":', '{"pid": "one"}']) {
     await writeFile(path.join(STILLHOUSE_CACHE, 'local-cluster.json'), text);
-    const { code, err } = await runCli(t, ['job', 'list'], { STILLHOUSE_CACHE });
-    t.is(code, 1);
-    t.regex(err, /^stillhouse: no local cluster is running/);
+    const [result] = await runClis([['job', 'list']], { STILLHOUSE_CACHE });
+    t.is(result?.code, 1);
+    t.regex(result?.err ?? '', /^stillhouse: no local cluster is running/);
   }
 });
 
@@ -132,14 +141,14 @@ test('run refuses before anything starts, with the path in the file', async (t) 
       ...(set === undefined ? [] : ['--set', set]),
       ...(students === undefined ? [] : ['--students', students]),
     ];
-    const result = await runCli(t, ['run', file, '--out', path.join(folder, 'out'), ...extra], {
+    const [result] = await runClis([['run', file, '--out', path.join(folder, 'out'), ...extra]], {
       STILLHOUSE_DATA: folder,
       STILLHOUSE_NATS_SERVER: '/does/not/exist',
       NATS_URL: '',
     });
-    t.is(result.code, 1, result.err);
-    t.regex(result.err, err);
-    t.is(result.out, '');
+    t.is(result?.code, 1, result?.err);
+    t.regex(result?.err ?? '', err);
+    t.is(result?.out, '');
   }
 });
 

@@ -9,15 +9,19 @@ import { tempFolder } from '../helpers/temp-folder.ts';
 test('a relative path to a data set is meant from the current folder', async (t) => {
   const file = path.join(await tempFolder(t), 'job.yaml');
   const datasetOf = async (dataset: string) => {
-    const text = `{apiVersion: stillhouse/v1, kind: Job, name: demo, data: {dataset: "${dataset}"},
+    const text = `{apiVersion: stillhouse/v1, kind: Job, name: demo, data: {dataset: "${dataset}", source: {dataset: "${dataset}"}},
       teachers: [{name: big, arch: resnet-8}], students: [{name: few, arch: simple-cnn}]}`;
     await writeFile(file, text);
-    return (await readJob(file, { set: [], quick: false })).spec.data.dataset;
+    const { data } = (await readJob(file, { set: [], quick: false })).spec;
+    t.is(data.source?.dataset, data.dataset, 'a source as the data set itself');
+    return data.dataset;
   };
   t.is(await datasetOf('./data/trees'), path.resolve('data/trees'));
   t.is(await datasetOf('../trees'), path.resolve('../trees'));
   t.is(await datasetOf('/data/trees'), '/data/trees');
   t.is(await datasetOf('trees'), 'trees');
+  t.is(await datasetOf('https://data.example/trees'), 'https://data.example/trees');
+  t.is(await datasetOf('s3://bucket/trees'), 's3://bucket/trees');
 });
 
 const layers = (name: string, kernel: number, features: string | number) =>
@@ -102,4 +106,33 @@ test('a message that begins with its field is not given the field once more', as
     const message = new RegExp(`^data\\.${field} asks for 20000, [^\\n]*\\(job\\.yaml line 4\\)$`);
     await t.throwsAsync(checkJob(job, folder), { code: 'INVALID_ARGUMENT', message });
   }
+});
+
+test('what the data do not have is refused with its field and line', async (t) => {
+  const folder = await tempFolder(t);
+  await writeSmallDataset(folder, 'trees');
+  await writeSmallDataset(folder, 'woods', { seed: 2 });
+  const file = path.join(folder, 'job.yaml');
+  const models = 'teachers: [{name: big, arch: resnet-8}]\nstudents: [{name: few, arch: simple-cnn}]\n';
+  for (const [line, expected] of [
+    ['classes: [ash, oak]', /^data\.classes\[1\] is "oak".*\(job\.yaml line 6\)$/],
+    ['classWeights: {ash: 2, oek: 3}', /^data\.classWeights\.oek: unknown class; .*ash, beech.*\(job\.yaml line 6\)$/],
+    ['source: {dataset: moss}', /^data\.source\.dataset: .*moss.*\(job\.yaml line 6\)$/],
+    ['source: {dataset: trees}', /^data\.source\.dataset: trees is the target itself.*\(job\.yaml line 6\)$/],
+  ] as const) {
+    await writeFile(
+      file,
+      `apiVersion: stillhouse/v1\nkind: Job\nname: demo\ndata:\n  dataset: trees\n  ${line}\n${models}`,
+    );
+    const job = await readJob(file, { set: [], quick: false });
+    await t.throwsAsync(checkJob(job, folder), { message: expected }, line);
+  }
+  await writeFile(
+    file,
+    `apiVersion: stillhouse/v1\nkind: Job\nname: demo\ndata: {dataset: trees, source: {dataset: woods}}\n${models}`,
+  );
+  const checked = await checkJob(await readJob(file, { set: [], quick: false }), folder);
+  t.is(checked.trainImages, 24, 'of both domains');
+  t.is(checked.labelledImages, 12, 'those of the source');
+  t.is(checked.testImages, 6);
 });

@@ -1,6 +1,8 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { sha256 } from '../../lib/base/digest.ts';
+import { encodeDropped, storeDropped } from '../../lib/checkpoint/dropped.ts';
 import { storeModel } from '../../lib/checkpoint/models.ts';
 import { encodeArtefact, readArtefactFolder } from '../../lib/model/artefact.ts';
 import { Datasets } from '../../lib/wire/datasets.ts';
@@ -9,8 +11,10 @@ import { startHeartbeat } from '../../lib/wire/heartbeat.ts';
 import { connectNats } from '../../lib/wire/nats.ts';
 import { encodeRecord } from '../../lib/wire/records.ts';
 import { BUCKETS } from '../../lib/wire/subjects.ts';
+import { encodeJob, type JobRecord, newPhase } from '../../services/coordinator/job-record.ts';
 import { startCoordinator } from '../../services/coordinator/run.ts';
-import { type CliResult, runClis, until } from '../helpers/cli.ts';
+import { type CliResult, until } from '../helpers/cli.ts';
+import { runClis } from '../helpers/cli-batch.ts';
 import { testLogger } from '../helpers/logger.ts';
 import { startNatsServer } from '../helpers/nats-server.ts';
 import { smallManifest, smallTensors } from '../helpers/small-model.ts';
@@ -19,15 +23,22 @@ import { tempFolder } from '../helpers/temp-folder.ts';
 const LIMITS = { timeoutMs: 10_000 };
 
 /** A real coordinator on a real nats-server, and the command line in front of it. */
-async function setUp(t: ExecutionContext) {
+async function setUp(t: ExecutionContext, jobs: readonly JobRecord[] = []) {
   const server = await startNatsServer();
   t.teardown(() => server.stop());
   const folder = await tempFolder(t);
   const nats = await connectNats({ servers: server.url, name: 'test', logger: testLogger() });
+  const bucket = await nats.keyValue(BUCKETS.jobs);
+  for (const job of jobs) await bucket.create(job.id, encodeJob(job));
   const coordinator = await startCoordinator({
     id: 'coordinator-1',
     nats,
-    datasets: new Datasets({ root: folder, allowPaths: false, verifyContent: false }),
+    datasets: new Datasets({
+      root: folder,
+      allowPaths: false,
+      mayAsk: () => false,
+      verifyContent: false,
+    }),
     files: { cache: folder, allowPaths: false },
     host: '127.0.0.1',
     port: 0,
@@ -48,7 +59,7 @@ async function setUp(t: ExecutionContext) {
     nats,
     url: server.url,
     client,
-    cli: (...commands: string[][]): Promise<CliResult[]> => runClis(t, commands, environment),
+    cli: (...commands: string[][]): Promise<CliResult[]> => runClis(commands, environment),
   };
 }
 
@@ -146,9 +157,35 @@ test('a published model becomes a folder, whole or not at all', async (t) => {
     [...get('trees/lost', path.join(folder, 'lost')), '--nats', url],
   )) as [CliResult, CliResult, CliResult, CliResult];
   t.deepEqual([unsaid.code, fetched.code, taken.code, gone.code], [1, 0, 1, 1], fetched.err);
-  t.regex(unsaid.err, /it is not known where the cluster of .* keeps its models .*--nats/);
+  t.regex(unsaid.err, /it is not known where the cluster of .* keeps its objects .*--nats/);
   t.regex(taken.err, /exists and does not hold the model/);
   t.regex(gone.err, /^stillhouse: the object sha256:.* is not in still_objects\n$/);
   t.deepEqual(await readdir(folder), ['fetched']);
   t.is((await readArtefactFolder(out, there.record.digest)).manifest.name, 'trees/there');
+});
+
+function jobRecord(id: string, droppedDigest: string): JobRecord {
+  const phases = [newPhase('TRAIN_TEACHER', 'big'), { ...newPhase('DISTIL', 'few'), droppedDigest }].map((phase) => ({
+    ...phase,
+    state: 'DONE' as const,
+  }));
+  const texts = { message: '', specJson: '', datasetDigest: '', createdAt: '', endedAt: '', submittedDigest: '' };
+  const state = { sequence: 1, revision: 1, state: 'SUCCEEDED', idempotencyKey: id } as const;
+  return { id, name: 'trees', phases, skippedSamples: [], ...texts, ...state };
+}
+
+test('what a job’s epochs have left out is fetched into a new folder', async (t) => {
+  const dropped = { datasetDigest: sha256('trees'), epochs: [Uint32Array.of(3, 8), Uint32Array.of(2)] };
+  const jobs = [jobRecord('job-1', sha256(encodeDropped(dropped))), jobRecord('job-2', '')];
+  const { cli, nats, url, folder } = await setUp(t, jobs);
+  await storeDropped(await nats.objects(), dropped);
+  const out = path.join(folder, 'dropped');
+  const get = (id: string, to = out) => ['job', 'get', id, '--dropped', to, '--nats', url];
+  const [fetched, taken, none] = await cli(get('job-1'), get('job-1'), get('job-2', path.join(folder, 'none')));
+  t.deepEqual([fetched?.code, taken?.code, none?.code], [0, 1, 0], fetched?.err);
+  t.regex(taken?.err ?? '', /dropped exists/);
+  t.regex(none?.err ?? '', /nothing is written: no training of job-2/);
+  t.deepEqual(await readdir(folder), ['dropped']);
+  const listed = JSON.parse(await readFile(path.join(out, 'distil-few.json'), 'utf8'));
+  t.deepEqual(listed, { datasetDigest: dropped.datasetDigest, epochs: { 1: [3, 8], 2: [2] } });
 });

@@ -56,7 +56,8 @@ test.serial('types go, own files come along, and the same files have the same di
   const { compute, needsTeacher } = await loadCustomLoss(bundle);
   t.false(needsTeacher);
   const values = tf.tidy(() => {
-    const inputs = { logits: tf.tensor2d([[1, 2]]), labels: tf.tensor1d([0], 'int32'), temperature: tf.scalar(1) };
+    const labels = { labels: tf.tensor1d([0], 'int32'), targets: tf.tensor2d([[1, 0]]) };
+    const inputs = { logits: tf.tensor2d([[1, 2]]), ...labels, temperature: tf.scalar(1) };
     return [...compute({ ...inputs, teacherLogits: null, parameters: {} }).dataSync()] as unknown as tf.TensorContainer;
   });
   t.deepEqual(values as unknown, [5]);
@@ -117,6 +118,7 @@ test('the example’s loss is what its formula says', (t) => {
     logits: logits(q),
     teacherLogits: logits(p),
     labels: tf.tensor1d([0], 'int32'),
+    targets: tf.tensor2d([[1, 0, 0]]),
     temperature: tf.scalar(T),
     parameters: { teacherShare: share },
   });

@@ -1,8 +1,9 @@
 import test from 'ava';
+import { phaseResult } from '../../cli/job-view.ts';
 import { buildReport, type ReportInput } from '../../cli/report.ts';
 import { reportLines } from '../../cli/report-lines.ts';
 import { jobSpecFromJson } from '../../lib/wire/job-file.ts';
-import { jobSnapshot, phaseSnapshot } from '../helpers/job-snapshots.ts';
+import { jobSnapshot, phaseSnapshot, workerShare } from '../helpers/job-snapshots.ts';
 
 const SPEC = jobSpecFromJson(
   JSON.stringify({
@@ -45,7 +46,9 @@ const JOB = jobSnapshot('JOB_STATE_FAILED', [
     ...{ parameters: 3_412_345, accuracy: 0.824, evaluatedImages: 2000, predictImagesPerSecond: 98, modelDigest: 'B' },
   }),
   phaseSnapshot('PHASE_KIND_LABEL', 'PHASE_STATE_DONE', 'big'),
-  phaseSnapshot('PHASE_KIND_DISTIL', 'PHASE_STATE_DONE', 'few', { ...student, accuracy: 0.683, modelDigest: 'F' }),
+  phaseSnapshot('PHASE_KIND_DISTIL', 'PHASE_STATE_DONE', 'few', {
+    ...{ ...student, accuracy: 0.683, modelDigest: 'F', droppedDigest: 'left out by few' },
+  }),
   phaseSnapshot('PHASE_KIND_CONTROL', 'PHASE_STATE_DONE', 'few', { ...student, accuracy: 0.549 }),
   phaseSnapshot('PHASE_KIND_DISTIL', 'PHASE_STATE_DONE', 'rest', { ...student, accuracy: 0.59, modelDigest: 'R' }),
   phaseSnapshot('PHASE_KIND_CONTROL', 'PHASE_STATE_DONE', 'rest', { ...student, accuracy: 0.5 }),
@@ -65,7 +68,9 @@ const INPUT: ReportInput = {
   job: JOB,
   spec: SPEC,
   trainImages: 10_000,
+  labelledImages: 500,
   testImages: 10_000,
+  synthetic: null,
   samples: [{ sampleId: 50_007, label: 'ash', predicted: 'elm', probability: 0.5, specialist: 'few' }],
   samplesProblem: null,
   weightBytes: new Map([
@@ -73,6 +78,7 @@ const INPUT: ReportInput = {
     ['F', 2_200_000],
     ['R', 2_300_000],
   ]),
+  droppedPerEpoch: new Map([['left out by few', [5, 5, 80]]]),
 };
 
 test('one table says what each model is, what the teacher gave it, and how it compares with the teacher', (t) => {
@@ -166,7 +172,15 @@ test('labels of calibrate images are not counted as used where the job file name
 test('the report for programs has the same numbers', (t) => {
   const { formatVersion, data, teachers, students, route, floors } = JSON.parse(JSON.stringify(buildReport(INPUT)));
   t.is(formatVersion, 1);
-  t.deepEqual(data, { dataset: 'trees', train: 10_000, labelled: 500, calibrate: 1000, test: 10_000 });
+  t.deepEqual(data, {
+    dataset: 'trees',
+    synthetic: null,
+    train: 10_000,
+    labelled: 500,
+    calibrate: 1000,
+    test: 10_000,
+    skipped: [],
+  });
   t.like(teachers[0], { accuracy: 0.824, evaluatedImages: 2000, weightBytes: 13_800_000, predictImagesPerSecond: 98 });
   t.like(students[0], { accuracy: 0.683, control: { accuracy: 0.549 }, timesFaster: 100 });
   t.true(Math.abs(students[0].gain - 0.134) < 1e-12);
@@ -176,6 +190,24 @@ test('the report for programs has the same numbers', (t) => {
     floors.map(({ isReached }: { isReached: boolean }) => isReached),
     [true, true, false, true, false],
   );
+});
+
+test('samples that were skipped are listed, and how long the training waited for images is told', (t) => {
+  const skippedSamples = [3, 40, 41, 77].map((id) => ({ id, source: `train/ash/${id}.jpg`, reason: 'it ends early' }));
+  // 1,000 images at 500 a second.
+  const waited = { imagesPerSecond: 500, workers: [workerShare('a', 400, 10), workerShare('b', 600, 34)] };
+  const phases = JOB.phases.map((phase) => (phase.kind === 'PHASE_KIND_CONTROL' ? { ...phase, ...waited } : phase));
+  const report = buildReport({ ...INPUT, job: { ...JOB, phases, skippedSamples } });
+  t.deepEqual(report.data.skipped, skippedSamples);
+  t.is(report.students[0]?.control?.dataWaitShare, 0.017);
+  t.is(report.students[0]?.dataWaitShare, null);
+  const lines = reportLines(report);
+  t.is(
+    lines.find((line) => line.startsWith('skipped')),
+    'skipped    4 damaged samples: 3 (train/ash/3.jpg: it ends early), 40 (train/ash/40.jpg: it ends early), 41 (train/ash/41.jpg: it ends early) and 1 more',
+  );
+  t.true(lines.includes('data wait  training waited for images at most 1.7 % of its time'));
+  t.regex(phaseResult(phases[3] as (typeof phases)[0]), /500 images\/s, waited for data 1\.7 % of the time/);
 });
 
 test('a gain of exactly its floor has reached it', (t) => {
@@ -201,7 +233,7 @@ test('what was not measured is said, not guessed', (t) => {
     phaseSnapshot('PHASE_KIND_TRAIN_TEACHER', 'PHASE_STATE_FAILED', 'big', { step: 3, stepsTotal: 10 }),
     phaseSnapshot('PHASE_KIND_DISTIL', 'PHASE_STATE_PENDING', 'few'),
   ]);
-  const report = buildReport({ ...INPUT, job, spec, samples: [], weightBytes: new Map() });
+  const report = buildReport({ ...INPUT, job, spec, labelledImages: 10_000, samples: [], weightBytes: new Map() });
   t.like(report.students[0], { control: null, gain: null, timesSmaller: null, timesFaster: null, accuracy: null });
   t.like(report.route, { accuracy: null, control: null, choice: null, weightBytes: null });
   t.like(report.floors[0], { value: null, isReached: false });
@@ -215,4 +247,19 @@ test('what was not measured is said, not guessed', (t) => {
     'floors:',
     '  teacher big  at least 10.00 %  not measured  MISSED',
   ]);
+});
+
+test('the report counts what each epoch has left out, where tails are dropped', (t) => {
+  const { teachers, students } = buildReport(INPUT);
+  t.deepEqual(
+    [teachers[0], students[0], students[0]?.control, students[1]].map((model) => model?.droppedPerEpoch),
+    [null, [5, 5, 80], null, null],
+  );
+});
+
+test('a report of synthetic data says so', (t) => {
+  const report = buildReport({ ...INPUT, synthetic: 'digits over photographs' });
+  t.is(report.data.synthetic, 'digits over photographs');
+  t.true(reportLines(report).includes('synthetic  digits over photographs'));
+  t.is(buildReport(INPUT).data.synthetic, null);
 });

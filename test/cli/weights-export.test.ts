@@ -7,6 +7,7 @@ import { writeArtefactFolder } from '../../lib/model/artefact.ts';
 import { decodeSafetensors } from '../../lib/model/safetensors.ts';
 import { architectureNamed } from '../../lib/model/zoo.ts';
 import { runCli } from '../helpers/cli.ts';
+import { serveFiles } from '../helpers/file-server.ts';
 import { artefactOf, ownLogits, randomImages, randomModel, relativeError } from '../helpers/random-model.ts';
 import { SMALL_CLASS_NAMES, writeSmallDataset } from '../helpers/small-dataset.ts';
 import { tempFolder } from '../helpers/temp-folder.ts';
@@ -25,7 +26,8 @@ async function workplace(t: ExecutionContext) {
   const folder = path.join(root, 'model');
   await writeArtefactFolder(folder, artefact);
   await writeSmallDataset(root, 'trees');
-  const run = (...args: string[]) => runCli(t, ['weights', 'export', ...args], { STILLHOUSE_DATA: root });
+  const run = (...args: string[]) =>
+    runCli(t, ['weights', 'export', ...args], { STILLHOUSE_DATA: root, STILLHOUSE_CACHE: path.join(root, 'cache') });
   return { root, folder, run, inRoot: (name: string) => path.join(root, name) };
 }
 
@@ -80,6 +82,30 @@ test('eight bits: the accuracy before and after is printed and kept in the file'
   const logits = (await session.run(images, [3, 32, 32, 3])).get('logits') as Float32Array;
   t.true(relativeError(logits, expected) < 0.1, String(relativeError(logits, expected)));
   await session.close();
+});
+
+test('eight bits of a model whose job knew some classes of the data set only', async (t) => {
+  const { run, inRoot } = await workplace(t);
+  const few = randomModel(architectureNamed('resnet-8'), SIZE, 2, SEED);
+  await writeArtefactFolder(inRoot('few'), artefactOf(few, ['elm', 'ash']));
+  const sizes = ['--calibration-images', '2', '--evaluate-images', '1'];
+  const args = [inRoot('few'), '--format', 'onnx-int8', '--out', inRoot('few.onnx'), '--calibrate', 'trees', ...sizes];
+  const { code, out, err } = await run(...args);
+  t.is(code, 0, err);
+  t.regex(out, /1 test images; calibrated with 2 training images\n$/);
+});
+
+test('eight bits, calibrated with a data set at an address', async (t) => {
+  const { root, folder, run, inRoot } = await workplace(t);
+  const names = await readdir(inRoot('trees'));
+  const files = names.map(async (name) => [`/trees/${name}`, await readFile(inRoot(`trees/${name}`))] as const);
+  const server = await serveFiles(t, Object.fromEntries(await Promise.all(files)));
+  const sizes = ['--calibration-images', '2', '--evaluate-images', '1'];
+  const args = [folder, '--format', 'onnx-int8', '--out', inRoot('far.onnx'), '--calibrate', `${server.url}/trees`];
+  const { code, out, err } = await run(...args, ...sizes);
+  t.is(code, 0, err);
+  t.regex(out, /1 test images; calibrated with 2 training images\n$/);
+  t.true((await readdir(path.join(root, 'cache', 'shards'))).length > 0);
 });
 
 test('what cannot be exported is refused, and nothing is written', async (t) => {

@@ -5,7 +5,7 @@
 import test, { type ExecutionContext } from 'ava';
 import type { NatsConnection } from 'nats';
 import { sleep } from '../../lib/base/clock.ts';
-import { openDataset } from '../../lib/data/dataset.ts';
+import { openDataset } from '../../lib/data/open-dataset.ts';
 import type { Job__Output } from '../../lib/wire/generated/stillhouse/v1/Job.ts';
 import type { Phase__Output } from '../../lib/wire/generated/stillhouse/v1/Phase.ts';
 import { dial, type RpcClient, unary } from '../../lib/wire/grpc.ts';
@@ -135,7 +135,7 @@ async function assertTeacherCounted(t: ExecutionContext, coordinator: RpcClient<
 async function assertAnswers(t: ExecutionContext, router: TestCluster['router'], job: Job__Output): Promise<void> {
   const route = JSON.parse(job.specJson).publish.route as string;
   const dataset = await openDataset(realDataRoot(), 'cifar10');
-  const pixels = dataset.readImages(Uint32Array.of(50_000, 50_001));
+  const pixels = await dataset.load(Uint32Array.of(50_000, 50_001));
   await dataset.close();
   const client = new OipClient(router.grpc);
   const image = { name: 'image', datatype: 'FP32' as const, shape: [2, 32, 32, 3], values: pixels };

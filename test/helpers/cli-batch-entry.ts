@@ -1,8 +1,18 @@
-/** Several command lines one after another in one process: its argument is their list, as JSON. */
+/** Several command lines one after another in one process: each line of standard input is a batch of them, as JSON. */
+import { createInterface } from 'node:readline';
 import { main } from '../../cli/main.ts';
+import type { CliBatch } from './cli-batch.ts';
 
-for (const args of JSON.parse(process.argv[2] as string) as string[][]) {
-  const code = await main(args);
-  process.stdout.write(`\0${code}\0`);
-  process.stderr.write('\0');
+// The test's process has ended, maybe in the middle of a command.
+process.stdin.once('end', () => process.exit());
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { commands, environment } = JSON.parse(line) as CliBatch;
+  for (const name of Object.keys(process.env)) if (!(name in environment)) delete process.env[name];
+  Object.assign(process.env, environment);
+  for (const args of commands) {
+    const code = await main(args);
+    process.stdout.write(`\0${code}\0`);
+    process.stderr.write('\0');
+  }
 }

@@ -23,7 +23,6 @@ export interface RunningCli {
 }
 
 const ENTRY = fileURLToPath(new URL('cli-entry.ts', import.meta.url));
-const BATCH_ENTRY = fileURLToPath(new URL('cli-batch-entry.ts', import.meta.url));
 const POLL_MS = 25;
 
 /** Inherited by all that it starts: by this they are found again. */
@@ -34,10 +33,9 @@ export function startCli(
   t: ExecutionContext,
   args: readonly string[],
   environment: NodeJS.ProcessEnv = {},
-  entry = ENTRY,
 ): RunningCli {
   const mark = uniqueId('mark');
-  const child = spawn(process.execPath, ['--import=tsx', entry, ...args], {
+  const child = spawn(process.execPath, ['--import=tsx', ENTRY, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment, [MARK]: mark },
   });
@@ -62,23 +60,6 @@ export function runCli(
   environment?: NodeJS.ProcessEnv,
 ): Promise<CliResult> {
   return startCli(t, args, environment).ended;
-}
-
-/** The results of several commands, one after another in one process: starting it takes longer than most of them. */
-export async function runClis(
-  t: ExecutionContext,
-  commands: readonly (readonly string[])[],
-  environment?: NodeJS.ProcessEnv,
-): Promise<CliResult[]> {
-  const { out, err } = await startCli(t, [JSON.stringify(commands)], environment, BATCH_ENTRY).ended;
-  const outs = out.split('\0');
-  const errs = err.split('\0');
-  if (errs.length !== commands.length + 1) throw new Error(`ended too early: ${err}`);
-  return commands.map((_, index) => ({
-    code: Number(outs[2 * index + 1]),
-    out: outs[2 * index] as string,
-    err: errs[index] as string,
-  }));
 }
 
 /** Waits until a process whose command line `matches` has come from `cli`; throws when `cli` ends before. */

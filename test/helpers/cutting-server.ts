@@ -1,6 +1,7 @@
 /** A file server on loopback that knows byte ranges and ends chosen answers early, as a bad network does. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { ExecutionContext } from 'ava';
+import { serveOnLoopback } from './loopback.ts';
 
 export interface ServedRequest {
   readonly path: string;
@@ -10,10 +11,14 @@ export interface ServedRequest {
   readonly bytes: number;
 }
 
-/** What becomes of one answer: after so many bytes the connection is cut, or stays open with nothing more to come. */
+/**
+ * What becomes of one answer: after so many bytes, once `before` is done, the connection is cut, or stays open with nothing more to
+ * come.
+ */
 export interface Cut {
   readonly afterBytes: number;
   readonly end: 'cut' | 'silence';
+  readonly before?: () => Promise<void>;
 }
 
 export interface CuttingServer {
@@ -56,7 +61,8 @@ export async function serveCut(
       'content-length': bytes.length - from,
       ...(asked === null ? {} : { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }),
     });
-    response.write(bytes.subarray(from, end), () => {
+    response.write(bytes.subarray(from, end), async () => {
+      await cut?.before?.();
       if (cut === undefined) response.end();
       else if (cut.end === 'cut') response.socket?.destroy();
       else onSilent({ closed: new Promise((resolve) => response.once('close', resolve)) });
@@ -69,14 +75,7 @@ export async function serveCut(
     else if (typeof found !== 'string') sendBytes(path, found, request, response);
     else response.setHeader('content-type', found.startsWith('{') ? 'application/json' : 'text/html').end(found);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  const url = `http://127.0.0.1:${address.port}`;
+  const url = await serveOnLoopback(t, server);
   content = files(url);
   return { url, requests, silent };
 }

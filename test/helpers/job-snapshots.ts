@@ -36,18 +36,26 @@ export function phaseSnapshot(
     finishedEpoch: 0,
     finishedEpochLoss: 0,
     finishedEpochAccuracy: 0,
+    droppedDigest: '',
     ...more,
   };
 }
 
 export function jobSnapshot(state: Job['state'], phases: Phase[], message = ''): Job {
   const times = { createdAt: '2024-01-01T00:00:00.000Z', endedAt: '' };
-  return { id: 'job-1', name: 'tiny', state, message, phases, specJson: '', revision: 1, datasetDigest: '', ...times };
+  const content = { specJson: '', revision: 1, datasetDigest: '', skippedSamples: [] };
+  return { id: 'job-1', name: 'tiny', state, message, phases, ...content, ...times };
 }
 
 /** The share of a worker that has taken part with so many images. */
-export function workerShare(workerId: string, samplesCommitted: number): Phase['workers'][number] {
-  const traffic = { gradientBytesSent: 0, gradientBytesReceived: 0, teacherWaitMs: 0, averagingWaitMs: 0 };
+export function workerShare(workerId: string, samplesCommitted: number, dataWaitMs = 0): Phase['workers'][number] {
+  const traffic = {
+    gradientBytesSent: 0,
+    gradientBytesReceived: 0,
+    teacherWaitMs: 0,
+    averagingWaitMs: 0,
+    dataWaitMs,
+  };
   const counts = { firstLane: 0, lanes: 1, stepsCommitted: 0, samplesCommitted, teacherSamples: 0 };
   return { workerId, ...counts, ...traffic, weightsDigest: '', pid: 1 };
 }

@@ -3,14 +3,19 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createRandom } from '../../lib/base/random.ts';
-import { type DatasetManifest, manifestDigest, type SplitName } from '../../lib/data/manifest.ts';
+import {
+  type DatasetManifest,
+  manifestDigest,
+  type OfficialManifest,
+  type SplitName,
+} from '../../lib/data/manifest.ts';
 
 export const SMALL_CLASS_NAMES = ['ash', 'beech', 'cedar', 'elm'] as const;
 export const RECORD_BYTES = 3073;
 
 export interface SmallDataset {
   readonly folder: string;
-  readonly manifest: DatasetManifest;
+  readonly manifest: OfficialManifest;
   /** The bytes of every record, by sample id: label, then channels of rows. */
   readonly records: readonly Uint8Array[];
 }
@@ -25,7 +30,7 @@ export async function writeSmallDataset(
   const folder = path.join(dataRoot, name);
   await mkdir(folder, { recursive: true });
   const records: Uint8Array[] = [];
-  const files: DatasetManifest['files'][number][] = [];
+  const files: OfficialManifest['files'][number][] = [];
   const plan =
     options.files ??
     ([
@@ -46,7 +51,7 @@ export async function writeSmallDataset(
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     files.push({ path: file, split, records: count, bytes: bytes.length, sha256 });
   }
-  const manifest = completeManifest({
+  const manifest = completeManifest<OfficialManifest>({
     formatVersion: 1,
     name,
     format: 'cifar10-binary',
@@ -59,8 +64,9 @@ export async function writeSmallDataset(
 }
 
 /** Adds the digest. */
-export function completeManifest(manifest: Omit<DatasetManifest, 'digest'>): DatasetManifest {
-  return { ...manifest, digest: manifestDigest(manifest) };
+export function completeManifest<Manifest extends DatasetManifest>(manifest: Omit<Manifest, 'digest'>): Manifest {
+  const complete = { ...manifest, digest: '' } as Manifest;
+  return { ...complete, digest: manifestDigest(complete) };
 }
 
 export async function writeManifest(folder: string, manifest: DatasetManifest): Promise<void> {

@@ -4,6 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { listenOnLoopback } from '../helpers/loopback.ts';
 import { type Finished, ScratchCheckout } from '../helpers/scratch-checkout.ts';
 
 const EVERYTHING = ['node', 'npm', 'sh', 'g++', 'python3'];
@@ -40,11 +41,8 @@ async function silentIndex(t: ExecutionContext): Promise<{ url: string; connecte
     socket.resume();
     onConnection(socket);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return { url: `http://127.0.0.1:${address.port}/simple`, connected };
+  return { url: `${await listenOnLoopback(server)}/simple`, connected };
 }
 
 test('a Node that package.json does not allow is refused', async (t) => {

@@ -16,14 +16,14 @@ export async function observeRanges(
   weights: Weights,
   preprocessing: OnnxOptions['preprocessing'],
   values: readonly string[],
-  batches: Iterable<ImageBatch>,
+  batches: AsyncIterable<ImageBatch>,
 ): Promise<Map<string, Range>> {
   const model = encodeFloatOnnx(weights, { preprocessing, batchSize: 'dynamic', metadata: {} }, values);
   const session = await OnnxSession.open(model);
   const { height, width, channels } = weights.network.images;
   const ranges = new Map<string, Range>();
   try {
-    for (const { pixels, count } of batches) {
+    for await (const { pixels, count } of batches) {
       const outputs = await session.run(pixels, [count, height, width, channels]);
       for (const name of values) {
         const output = outputs.get(name);

@@ -3,6 +3,7 @@ import { StillhouseError } from '../../base/errors.ts';
 import { indexOfMax } from '../../base/vectors.ts';
 import { canonicalJson } from '../../data/canonical-json.ts';
 import type { Dataset } from '../../data/dataset.ts';
+import { loadBatches } from '../../data/load-batches.ts';
 import type { SplitName } from '../../data/manifest.ts';
 import { selectSplits } from '../../data/splits.ts';
 import { OnnxSession } from '../../engine/onnx-runtime.ts';
@@ -90,7 +91,7 @@ export async function quantiseModel(artefact: DecodedArtefact, request: Quantisa
 
 function requireFit({ manifest }: DecodedArtefact, dataset: Dataset): void {
   const refuse = (problem: string) =>
-    new StillhouseError('INVALID_ARGUMENT', `the data set ${dataset.manifest.name} ${problem}`, {
+    new StillhouseError('INVALID_ARGUMENT', `the data set ${dataset.name} ${problem}`, {
       field: 'calibrate',
       hint: 'calibrate with the data set that the model was trained on',
     });
@@ -113,7 +114,7 @@ function selectImages(
   const require = (field: string, split: SplitName, count: number) => {
     const available = idsOf(split).length;
     if (count <= available) return;
-    const message = `${field} is ${count}, but ${dataset.manifest.name} has ${available} ${split} images of the model's classes`;
+    const message = `${field} is ${count}, but ${dataset.name} has ${available} ${split} images of the model's classes`;
     throw new StillhouseError('INVALID_ARGUMENT', message, { field });
   };
   require('calibration-images', 'train', calibrationImages);
@@ -122,11 +123,9 @@ function selectImages(
   return { calibration: splits.train, evaluation: splits.test };
 }
 
-function* readBatches(dataset: Dataset, ids: Uint32Array, signal: AbortSignal): Generator<ImageBatch> {
-  for (let start = 0; start < ids.length; start += IMAGES_PER_CALL) {
-    signal.throwIfAborted();
-    const batch = ids.subarray(start, start + IMAGES_PER_CALL);
-    yield { pixels: dataset.readImages(batch), count: batch.length };
+async function* readBatches(dataset: Dataset, ids: Uint32Array, signal: AbortSignal): AsyncGenerator<ImageBatch> {
+  for await (const batch of loadBatches(dataset, ids, IMAGES_PER_CALL, signal)) {
+    yield { pixels: batch.images, count: batch.ids.length };
   }
 }
 
@@ -134,7 +133,7 @@ function* readBatches(dataset: Dataset, ids: Uint32Array, signal: AbortSignal): 
 async function answersOf(
   model: Uint8Array,
   { manifest }: DecodedArtefact,
-  batches: Iterable<ImageBatch>,
+  batches: AsyncIterable<ImageBatch>,
 ): Promise<number[]> {
   const { height, width, channels } = manifest.input;
   const classes = manifest.classNames.length;
@@ -142,7 +141,7 @@ async function answersOf(
   const session = await OnnxSession.open(model);
   const answers: number[] = [];
   try {
-    for (const { pixels, count } of batches) {
+    for await (const { pixels, count } of batches) {
       const logits = (await session.run(pixels, [count, height, width, channels])).get(LOGITS) as Float32Array;
       for (let row = 0; row < count; row++)
         answers.push(indexOfMax(logits.subarray(row * outputs, row * outputs + classes)));

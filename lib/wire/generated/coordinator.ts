@@ -24,6 +24,7 @@ import type { RollbackRouteRequest as _stillhouse_v1_RollbackRouteRequest, Rollb
 import type { Route as _stillhouse_v1_Route, Route__Output as _stillhouse_v1_Route__Output } from './stillhouse/v1/Route.ts';
 import type { RouteLeg as _stillhouse_v1_RouteLeg, RouteLeg__Output as _stillhouse_v1_RouteLeg__Output } from './stillhouse/v1/RouteLeg.ts';
 import type { RuleResult as _stillhouse_v1_RuleResult, RuleResult__Output as _stillhouse_v1_RuleResult__Output } from './stillhouse/v1/RuleResult.ts';
+import type { SkippedSample as _stillhouse_v1_SkippedSample, SkippedSample__Output as _stillhouse_v1_SkippedSample__Output } from './stillhouse/v1/SkippedSample.ts';
 import type { SubmitJobRequest as _stillhouse_v1_SubmitJobRequest, SubmitJobRequest__Output as _stillhouse_v1_SubmitJobRequest__Output } from './stillhouse/v1/SubmitJobRequest.ts';
 import type { WatchJobRequest as _stillhouse_v1_WatchJobRequest, WatchJobRequest__Output as _stillhouse_v1_WatchJobRequest__Output } from './stillhouse/v1/WatchJobRequest.ts';
 import type { WorkerShare as _stillhouse_v1_WorkerShare, WorkerShare__Output as _stillhouse_v1_WorkerShare__Output } from './stillhouse/v1/WorkerShare.ts';
@@ -61,6 +62,7 @@ export interface ProtoGrpcType {
       Route: MessageTypeDefinition<_stillhouse_v1_Route, _stillhouse_v1_Route__Output>
       RouteLeg: MessageTypeDefinition<_stillhouse_v1_RouteLeg, _stillhouse_v1_RouteLeg__Output>
       RuleResult: MessageTypeDefinition<_stillhouse_v1_RuleResult, _stillhouse_v1_RuleResult__Output>
+      SkippedSample: MessageTypeDefinition<_stillhouse_v1_SkippedSample, _stillhouse_v1_SkippedSample__Output>
       SubmitJobRequest: MessageTypeDefinition<_stillhouse_v1_SubmitJobRequest, _stillhouse_v1_SubmitJobRequest__Output>
       WatchJobRequest: MessageTypeDefinition<_stillhouse_v1_WatchJobRequest, _stillhouse_v1_WatchJobRequest__Output>
       WorkerShare: MessageTypeDefinition<_stillhouse_v1_WorkerShare, _stillhouse_v1_WorkerShare__Output>

@@ -33,6 +33,7 @@ import type { RuleResult as _stillhouse_v1_RuleResult, RuleResult__Output as _st
 import type { ServeModels as _stillhouse_v1_ServeModels, ServeModels__Output as _stillhouse_v1_ServeModels__Output } from './stillhouse/v1/ServeModels.ts';
 import type { ServeTeacher as _stillhouse_v1_ServeTeacher, ServeTeacher__Output as _stillhouse_v1_ServeTeacher__Output } from './stillhouse/v1/ServeTeacher.ts';
 import type { ServedModel as _stillhouse_v1_ServedModel, ServedModel__Output as _stillhouse_v1_ServedModel__Output } from './stillhouse/v1/ServedModel.ts';
+import type { SkippedSample as _stillhouse_v1_SkippedSample, SkippedSample__Output as _stillhouse_v1_SkippedSample__Output } from './stillhouse/v1/SkippedSample.ts';
 import type { StartTask as _stillhouse_v1_StartTask, StartTask__Output as _stillhouse_v1_StartTask__Output } from './stillhouse/v1/StartTask.ts';
 import type { SubmitJobRequest as _stillhouse_v1_SubmitJobRequest, SubmitJobRequest__Output as _stillhouse_v1_SubmitJobRequest__Output } from './stillhouse/v1/SubmitJobRequest.ts';
 import type { TaskDone as _stillhouse_v1_TaskDone, TaskDone__Output as _stillhouse_v1_TaskDone__Output } from './stillhouse/v1/TaskDone.ts';
@@ -93,6 +94,7 @@ export interface ProtoGrpcType {
       ServeModels: MessageTypeDefinition<_stillhouse_v1_ServeModels, _stillhouse_v1_ServeModels__Output>
       ServeTeacher: MessageTypeDefinition<_stillhouse_v1_ServeTeacher, _stillhouse_v1_ServeTeacher__Output>
       ServedModel: MessageTypeDefinition<_stillhouse_v1_ServedModel, _stillhouse_v1_ServedModel__Output>
+      SkippedSample: MessageTypeDefinition<_stillhouse_v1_SkippedSample, _stillhouse_v1_SkippedSample__Output>
       StartTask: MessageTypeDefinition<_stillhouse_v1_StartTask, _stillhouse_v1_StartTask__Output>
       SubmitJobRequest: MessageTypeDefinition<_stillhouse_v1_SubmitJobRequest, _stillhouse_v1_SubmitJobRequest__Output>
       TaskDone: MessageTypeDefinition<_stillhouse_v1_TaskDone, _stillhouse_v1_TaskDone__Output>

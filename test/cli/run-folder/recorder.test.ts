@@ -58,7 +58,8 @@ test('metrics are a row per progress and one per end, each a whole line at once'
   t.deepEqual(row, { ...head, event: 'progress', ...training, stepsTotal: 10, seconds: 0 });
 
   const result = { accuracy: 0.75, evaluatedImages: 100, predictImagesPerSecond: 900, parameters: 12, seconds: 3 };
-  const workers = [workerShare('a', 1), workerShare('b', 1)];
+  // 64 images at 64 a second, of which one worker waited for 20 ms.
+  const workers = [workerShare('a', 24, 5), workerShare('b', 40, 20)];
   const done = running('PHASE_KIND_DISTIL', 'few', { ...training, step: 10, ...result, workers, firstLoss: 2 });
   const rules = [{ rule: 'dustbin', correct: 6, evaluatedImages: 10 }];
   const chosen = running('PHASE_KIND_CHOOSE_RULE', 'trees', { rules, rule: 'dustbin' });
@@ -68,7 +69,7 @@ test('metrics are a row per progress and one per end, each a whole line at once'
   const [, moved, end, choice, ...others] = (await rowsOf(folder)).map(({ time: _, ...fields }) => fields);
   t.deepEqual(others, []);
   t.deepEqual(moved, { ...head, event: 'progress', ...training, step: 10, stepsTotal: 10, seconds: 3 });
-  const losses = { firstLoss: 2, loss: 1.5, step: 10, imagesPerSecond: 64 };
+  const losses = { firstLoss: 2, loss: 1.5, step: 10, imagesPerSecond: 64, dataWaitShare: 0.02 };
   t.deepEqual(end, { ...head, event: 'done', ...result, ...losses, workers: 2 });
   t.deepEqual(choice, {
     ...{ phase: 'choose-rule', subject: 'trees', event: 'done', seconds: 0, workers: 0, rule: 'dustbin', rules },
@@ -193,7 +194,7 @@ test('two runs do not write to one folder; a killed one does not keep it', async
   }
   const second = new RunFolder(root, SPEC);
   t.false(existsSync(path.join(root, 'report.json')));
-  t.is(await readFile(lock, 'utf8'), `${process.pid}\n`);
+  t.is(Number.parseInt(await readFile(lock, 'utf8'), 10), process.pid);
   second.release();
   t.false(existsSync(lock));
 });

@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import test from 'ava';
-import { availableCores, cpuQuota, memoryLimitBytes } from '../../../lib/base/machine.ts';
+import { availableCores, cpuQuota, memoryLimitBytes, openFileLimit } from '../../../lib/base/machine.ts';
 
 /** The files of a container, by path; all others are not there. */
 function files(texts: Readonly<Record<string, string>>) {
@@ -40,4 +40,12 @@ test('a process may always keep one processor busy, and never more than there ar
   t.is(limited('100000000 100000'), availableParallelism());
   t.is(availableCores(files({})), availableParallelism());
   t.true(memoryLimitBytes() > 2 ** 20 && memoryLimitBytes() <= totalmem());
+});
+
+test('the limit of open files is the soft one', (t) => {
+  const limits = (soft: string) =>
+    `Limit  Soft Limit  Hard Limit  Units\nMax open files            ${soft}  4096  files\n`;
+  t.is(openFileLimit(files({ '/proc/self/limits': limits('1024') })), 1024);
+  t.is(openFileLimit(files({ '/proc/self/limits': limits('unlimited') })), undefined);
+  t.is(openFileLimit(files({})), undefined);
 });

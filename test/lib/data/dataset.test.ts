@@ -3,7 +3,7 @@ import path from 'node:path';
 import test from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
 import { shuffle } from '../../../lib/base/random.ts';
-import { openDataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
 import { realDataRoot } from '../../helpers/data-root.ts';
 import { forCases } from '../../helpers/property.ts';
 import { completeManifest, RECORD_BYTES, writeManifest, writeSmallDataset } from '../../helpers/small-dataset.ts';
@@ -26,9 +26,9 @@ test('labels, splits and pixels are those of the files', async (t) => {
     Array.from({ length: 12 }, (_, id) => id),
   );
   t.deepEqual([...dataset.idsOf('test')], [12, 13, 14, 15, 16, 17]);
-  await forCases(t, 10, (random) => {
+  await forCases(t, 10, async (random) => {
     const ids = shuffle([...records.keys()], random).slice(0, 1 + random.nextInt(18));
-    const images = dataset.readImages(ids);
+    const images = await dataset.load(ids);
     t.is(images.length, ids.length * 3072);
     for (const [index, id] of ids.entries()) {
       for (let sample = 0; sample < 50; sample++) {
@@ -40,7 +40,7 @@ test('labels, splits and pixels are those of the files', async (t) => {
   });
   await dataset.close();
   await dataset.close();
-  t.throws(() => dataset.readImages([0]), { instanceOf: StillhouseError });
+  await t.throwsAsync(() => dataset.load([0]), { instanceOf: StillhouseError });
 });
 
 test('files of one split may lie apart', async (t) => {
@@ -82,10 +82,10 @@ test('ids that are not there are refused', async (t) => {
   await writeSmallDataset(root, 'trees');
   const dataset = await openDataset(root, 'trees');
   for (const id of [18, -1, 1.5, Number.NaN, 2 ** 32]) {
-    const error = t.throws(() => dataset.readImages([0, id]), { instanceOf: StillhouseError });
+    const error = await t.throwsAsync(() => dataset.load([0, id]), { instanceOf: StillhouseError });
     t.is(error?.code, 'INVALID_ARGUMENT');
   }
-  t.is(dataset.readImages([]).length, 0);
+  t.is((await dataset.load([])).length, 0);
   await dataset.close();
 });
 
@@ -121,7 +121,7 @@ test('a file that shrinks while it is open is noticed', async (t) => {
   const { folder } = await writeSmallDataset(root, 'trees');
   const dataset = await openDataset(root, 'trees');
   await truncate(path.join(folder, 'part-1.bin'), 2 * RECORD_BYTES + 5);
-  const error = t.throws(() => dataset.readImages([9]), { instanceOf: StillhouseError, message: /offset 6151/ });
+  const error = await t.throwsAsync(() => dataset.load([9]), { instanceOf: StillhouseError, message: /offset 6151/ });
   t.is(error?.code, 'DATA_LOSS');
   await dataset.close();
 });
@@ -216,7 +216,7 @@ test('CIFAR-10, as set-up has put it there', async (t) => {
   // The first images are known: a frog, two trucks, a deer, an automobile; of the test images a cat and two ships.
   t.deepEqual([...dataset.labels.slice(0, 5)], [6, 9, 9, 4, 1]);
   t.deepEqual([...dataset.labels.slice(50_000, 50_003)], [3, 8, 8]);
-  const frog = dataset.readImages([0]);
+  const frog = await dataset.load([0]);
   t.deepEqual([...frog.subarray(0, 6)], [59, 62, 63, 43, 46, 45]);
 });
 
@@ -226,7 +226,7 @@ test('the mean colour of CIFAR-10 is the published one', async (t) => {
   const sums = [0, 0, 0];
   const train = dataset.idsOf('train');
   for (let from = 0; from < train.length; from += 1000) {
-    const images = dataset.readImages(train.subarray(from, from + 1000));
+    const images = await dataset.load(train.subarray(from, from + 1000));
     for (let index = 0; index < images.length; index++) sums[index % 3]! += images[index] as number;
   }
   const means = sums.map((sum) => (sum / (train.length * 1024 * 255)).toFixed(4));

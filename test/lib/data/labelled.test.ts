@@ -1,6 +1,6 @@
 import test from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
-import { createRandom, shuffle } from '../../../lib/base/random.ts';
+import { createRandom, hashName, shuffle } from '../../../lib/base/random.ts';
 import { drawLabelled } from '../../../lib/data/labelled.ts';
 import { between, forCases } from '../../helpers/property.ts';
 
@@ -33,6 +33,32 @@ test('a draw is a subset of its size, even over the classes, held by larger draw
       const own = countOf(drawn, label);
       t.true(own >= most - 1 || own === countOf(ids, label), `class ${label}: ${own} of ${most}`);
     }
+  }));
+
+/** One class after the other gives its next sample, until there are enough. */
+function dumbDraw(ids: Uint32Array, labels: Uint8Array, seed: number, count: number): Uint32Array {
+  const order = shuffle([...ids], createRandom(seed, hashName('labelled')));
+  const queues = Array.from({ length: 256 }, (_, label) => order.filter((id) => labels[id] === label));
+  const drawn: number[] = [];
+  for (let turn = 0; drawn.length < count; turn++) {
+    for (const queue of queues) {
+      const id = queue[turn];
+      if (id !== undefined && drawn.length < count) drawn.push(id);
+    }
+  }
+  return Uint32Array.from(drawn).sort();
+}
+
+test('the draw is that of classes in turn', (t) =>
+  forCases(t, 200, (random) => {
+    const samples = between(random, 1, 80);
+    const classes = between(random, 1, 7);
+    // Some classes often, some hardly ever.
+    const labels = Uint8Array.from({ length: samples }, () => random.nextInt(1 + random.nextInt(classes)));
+    const ids = Uint32Array.from({ length: samples }, (_, id) => id);
+    const seed = random.nextUint32();
+    const count = between(random, 1, samples);
+    t.deepEqual(drawLabelled(ids, labels, { seed, count }), dumbDraw(ids, labels, seed, count));
   }));
 
 test('another seed draws others', (t) => {

@@ -1,22 +1,23 @@
 import test from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
-import type { Random } from '../../../lib/base/random.ts';
+import { type Random, shuffle } from '../../../lib/base/random.ts';
 import {
   dealLanes,
-  epochOrder,
+  droppedIds,
   laneBatch,
   laneRange,
   microBatchSizes,
   stepSamples,
   stepsPerEpoch,
+  type Tail,
 } from '../../../lib/data/lanes.ts';
 import { between, forCases } from '../../helpers/property.ts';
 
 interface Job {
-  readonly ids: Uint32Array;
+  readonly order: Uint32Array;
   readonly lanes: number;
   readonly microBatch: number;
-  readonly seed: number;
+  readonly tail: Tail;
 }
 
 /** Sizes around the corners: fewer samples than lanes, exact multiples, one too many or too few. */
@@ -25,19 +26,21 @@ function randomJob(random: Random): Job {
   const microBatch = between(random, 1, 8);
   const samples = Math.max(1, between(random, 0, 6) * lanes * microBatch + between(random, -lanes, lanes));
   const first = random.nextInt(1000);
-  const ids = Uint32Array.from({ length: samples }, (_, index) => first + 3 * index);
-  return { ids, lanes, microBatch, seed: random.nextUint32() };
+  const order = shuffle(
+    Uint32Array.from({ length: samples }, (_, index) => first + 3 * index),
+    random,
+  );
+  return { order, lanes, microBatch, tail: random.nextInt(2) === 0 ? 'weighted' : 'drop' };
 }
 
 function sorted(values: Iterable<number>): number[] {
   return [...values].sort((a, b) => a - b);
 }
 
-test('every sample is used exactly once per epoch', (t) =>
+test('every sample is used exactly once per epoch, or dropped and listed', (t) =>
   forCases(t, 300, (random) => {
-    const { ids, lanes, microBatch, seed } = randomJob(random);
-    const order = epochOrder(ids, seed, between(random, 0, 5));
-    const steps = stepsPerEpoch(ids.length, lanes, microBatch);
+    const { order, lanes, microBatch, tail } = randomJob(random);
+    const steps = stepsPerEpoch(order.length, lanes, microBatch, tail);
     const used: number[] = [];
     for (let step = 0; step < steps; step++) {
       let inStep = 0;
@@ -47,51 +50,45 @@ test('every sample is used exactly once per epoch', (t) =>
         used.push(...batch);
       }
       t.true(inStep > 0, 'no step is empty');
-      if (step < steps - 2) t.is(inStep, lanes * microBatch, 'only the tail is short');
+      if (step < steps - 2 || tail === 'drop') t.is(inStep, lanes * microBatch, 'only the tail is short');
     }
-    t.deepEqual(sorted(used), sorted(ids));
+    const dropped = tail === 'drop' ? [...droppedIds(order, lanes, microBatch)] : [];
+    t.deepEqual(dropped, sorted(dropped));
+    t.true(dropped.length < lanes * (microBatch + 1), 'each lane drops less than a micro-batch, and its odd sample');
+    t.deepEqual(sorted([...used, ...dropped]), sorted(order));
+    if (tail === 'drop') {
+      const made = random.nextInt(steps + 1);
+      const cut = [...droppedIds(order, lanes, microBatch, made)];
+      t.deepEqual(cut, sorted([...dropped, ...used.slice(made * lanes * microBatch)]), 'an epoch that was cut short');
+      return;
+    }
     for (let lane = 0; lane < lanes; lane++) t.is(laneBatch(order, lanes, lane, microBatch, steps).length, 0);
   }));
 
 test('lanes are contiguous ranges whose lengths differ by at most one', (t) =>
   forCases(t, 300, (random) => {
-    const { ids, lanes } = randomJob(random);
+    const { order, lanes } = randomJob(random);
     const lengths: number[] = [];
     let covered = 0;
     for (let lane = 0; lane < lanes; lane++) {
-      const { start, end } = laneRange(ids.length, lanes, lane);
+      const { start, end } = laneRange(order.length, lanes, lane);
       t.is(start, covered);
       covered = end;
       lengths.push(end - start);
     }
-    t.is(covered, ids.length);
+    t.is(covered, order.length);
     t.true(Math.max(...lengths) - Math.min(...lengths) <= 1);
   }));
 
 test('the sizes of micro-batches are exactly those that occur', (t) =>
   forCases(t, 300, (random) => {
-    const { ids, lanes, microBatch } = randomJob(random);
+    const { order, lanes, microBatch, tail } = randomJob(random);
     const seen = new Set<number>();
-    for (let step = 0; step < stepsPerEpoch(ids.length, lanes, microBatch); step++) {
-      for (let lane = 0; lane < lanes; lane++) seen.add(laneBatch(ids, lanes, lane, microBatch, step).length);
+    for (let step = 0; step < stepsPerEpoch(order.length, lanes, microBatch, tail); step++) {
+      for (let lane = 0; lane < lanes; lane++) seen.add(laneBatch(order, lanes, lane, microBatch, step).length);
     }
     seen.delete(0);
-    t.deepEqual(microBatchSizes(ids.length, lanes, microBatch), sorted(seen).reverse());
-  }));
-
-test('what makes up a step does not depend on how lanes are dealt to workers', (t) =>
-  forCases(t, 200, (random) => {
-    const { ids, lanes, microBatch, seed } = randomJob(random);
-    const step = random.nextInt(stepsPerEpoch(ids.length, lanes, microBatch));
-    const batchesOn = (workers: number) =>
-      dealLanes(lanes, workers).flatMap((block) => {
-        // Every worker computes the order for itself.
-        const order = epochOrder(ids, seed, 3);
-        return Array.from({ length: block.lanes }, (_, index) =>
-          laneBatch(order, lanes, block.firstLane + index, microBatch, step),
-        );
-      });
-    t.deepEqual(batchesOn(between(random, 1, lanes)), batchesOn(1));
+    t.deepEqual(microBatchSizes(order.length, lanes, microBatch, tail), sorted(seen).reverse());
   }));
 
 test('a deal gives every lane to one worker, in blocks whose sizes differ by at most one', (t) =>
@@ -116,39 +113,13 @@ test('more workers than lanes are refused', (t) => {
   }
 });
 
-test('an epoch is a permutation that follows from seed and epoch and leaves its input alone', (t) =>
-  forCases(t, 30, (random) => {
-    const { ids, seed } = randomJob(random);
-    const before = ids.slice();
-    t.deepEqual(epochOrder(ids, seed, 2), epochOrder(ids, seed, 2));
-    t.deepEqual(sorted(epochOrder(ids, seed, 2)), sorted(ids));
-    t.deepEqual(ids, before);
-    if (ids.length < 12) return;
-    t.notDeepEqual(epochOrder(ids, seed, 2), epochOrder(ids, seed, 3));
-    t.notDeepEqual(epochOrder(ids, seed, 2), epochOrder(ids, seed + 1, 2));
-  }));
-
-test('a whole epoch over 50,000 samples is dealt out', (t) => {
-  const ids = Uint32Array.from({ length: 50_000 }, (_, id) => id);
-  const order = epochOrder(ids, 1, 0);
-  const seen = new Uint8Array(ids.length);
-  for (let step = 0; step < stepsPerEpoch(ids.length, 4, 16); step++) {
-    for (let lane = 0; lane < 4; lane++) {
-      for (const id of laneBatch(order, 4, lane, 16, step)) seen[id] = (seen[id] as number) + 1;
-    }
-  }
-  t.true(seen.every((count) => count === 1));
-});
-
 test('the samples of a step are those of its lanes together', (t) =>
   forCases(t, 100, (random) => {
-    const samples = between(random, 1, 90);
-    const lanes = between(random, 1, 7);
-    const microBatch = between(random, 1, 9);
-    const order = Uint32Array.from({ length: samples }, (_, index) => index);
-    for (let step = 0; step < stepsPerEpoch(samples, lanes, microBatch); step++) {
+    const { order, lanes, microBatch, tail } = randomJob(random);
+    const samples = order.length;
+    for (let step = 0; step < stepsPerEpoch(samples, lanes, microBatch, tail); step++) {
       const batches = Array.from({ length: lanes }, (_, lane) => laneBatch(order, lanes, lane, microBatch, step));
       const together = batches.reduce((sum, { length }) => sum + length, 0);
-      t.is(stepSamples(samples, lanes, microBatch, step), together);
+      t.is(stepSamples(samples, lanes, microBatch, step, tail), together);
     }
   }));

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import test from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
-import { type DatasetManifest, manifestDigest, parseManifest } from '../../../lib/data/manifest.ts';
+import { manifestDigest, type OfficialManifest, parseManifest } from '../../../lib/data/manifest.ts';
 import { completeManifest } from '../../helpers/small-dataset.ts';
 
-const good = completeManifest({
+const good = completeManifest<OfficialManifest>({
   formatVersion: 1,
   name: 'trees',
   format: 'cifar10-binary',
@@ -35,7 +35,7 @@ test('the digest is that of the canonical JSON, written out by hand here', (t) =
 
 test('the digest covers everything but the name', (t) => {
   t.is(manifestDigest({ ...good, name: 'other' }), good.digest);
-  const [first, second] = good.files as [DatasetManifest['files'][number], DatasetManifest['files'][number]];
+  const [first, second] = good.files as [OfficialManifest['files'][number], OfficialManifest['files'][number]];
   t.not(manifestDigest({ ...good, classNames: ['beech', 'ash'] }), good.digest);
   t.not(manifestDigest({ ...good, files: [second, first] }), good.digest);
   t.not(manifestDigest({ ...good, files: [first, { ...second, sha256: 'c'.repeat(64) }] }), good.digest);
@@ -50,7 +50,8 @@ test('a digest that does not match the content is refused', (t) => {
 
 const file = good.files[0];
 const refused: [string, object, string][] = [
-  ['another version', { formatVersion: 2 }, 'formatVersion'],
+  ['another version', { formatVersion: 3 }, 'formatVersion'],
+  ['no version', { formatVersion: undefined }, 'formatVersion'],
   ['another format', { format: 'idx' }, 'format'],
   ['no classes', { classNames: [] }, 'classNames'],
   ['a class twice', { classNames: ['ash', 'ash'] }, 'classNames[1]'],

@@ -1,7 +1,8 @@
 import test from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
+import { createRandom, hashName, shuffle } from '../../../lib/base/random.ts';
 import type { SplitName } from '../../../lib/data/manifest.ts';
-import { selectSplits } from '../../../lib/data/splits.ts';
+import { selectSplits, selectTest } from '../../../lib/data/splits.ts';
 import { between, forCases } from '../../helpers/property.ts';
 
 /** Training ids 0 .. train-1, test ids after them. */
@@ -29,6 +30,35 @@ test('splits are disjoint, sorted, of the size asked for, and from the right par
     t.true(splits.test.every((id) => id >= available && id < available + testing));
     for (const ids of Object.values(splits)) t.deepEqual(ids, ids.slice().sort());
   }));
+
+test('the draw is a plain shuffle: its front trains, its end calibrates', (t) =>
+  forCases(t, 200, (random) => {
+    const available = between(random, 2, 200);
+    const calibrate = between(random, 0, available - 1);
+    // All of it too, where nothing has to be shuffled.
+    const train = random.nextInt(3) === 0 ? available - calibrate : between(random, 1, available - calibrate);
+    const testing = between(random, 1, 30);
+    const seed = random.nextUint32();
+    const pools = source(available, testing);
+    const shuffled = (split: SplitName) =>
+      shuffle([...pools.idsOf(split)], createRandom(seed, hashName(`split ${split}`)));
+    const sorted = (ids: number[]) => Uint32Array.from(ids).sort();
+    const chosen = between(random, 1, testing);
+    t.deepEqual(selectSplits(pools, { seed, train, calibrate, test: chosen }), {
+      train: sorted(shuffled('train').slice(0, train)),
+      calibrate: sorted(shuffled('train').slice(available - calibrate)),
+      test: sorted(shuffled('test').slice(0, chosen)),
+    });
+  }));
+
+test('samples of another domain train, all of them, and nothing else', (t) => {
+  const sourceIds = Uint32Array.of(200, 203, 207);
+  const pair = { ...source(100, 20), sourceIds };
+  const request = { seed: 5, train: 30, calibrate: 10, test: 8 };
+  const alone = selectSplits(source(100, 20), request);
+  const both = selectSplits(pair, request);
+  t.deepEqual(both, { ...alone, train: Uint32Array.from([...alone.train, ...sourceIds]) });
+});
 
 test('without counts all is used, and calibration is cut from training', (t) => {
   const all = selectSplits(source(100, 20), { seed: 1 });
@@ -74,3 +104,16 @@ test('more than there is, or nothing, is refused with the field', (t) => {
     t.is(error?.field, field);
   }
 });
+
+test('a data set without test images is told to have none, and how it gets some', (t) => {
+  const error = t.throws(() => selectSplits(source(10, 0), { seed: 1 }), { instanceOf: StillhouseError });
+  t.is(error?.message, 'data.test: the data set has no test images');
+  t.is(error?.field, 'data.test');
+  t.regex(error?.hint ?? '', /--test-share/);
+});
+
+test('the test samples alone are those of the splits', (t) =>
+  forCases(t, 50, (random) => {
+    const request = { seed: random.nextUint32(), test: between(random, 1, 30) };
+    t.deepEqual(selectTest(source(10, 30), request), selectSplits(source(10, 30), request).test);
+  }));

@@ -28,7 +28,7 @@ async function values(source: string, parameters: Record<string, unknown> = {}, 
     const labels = tf.tensor1d([0, 2], 'int32');
     const inputs = {
       logits: tf.tensor2d([1, 2, 3, -1, 0, 1], [2, 3]),
-      oneHot: tf.cast(tf.oneHot(labels, 3), 'float32'),
+      targets: tf.cast(tf.oneHot(labels, 3), 'float32'),
       labels,
       teacherLogits: tf.tensor2d([2, 2, 3, -1, 0, 5], [2, 3]),
     };

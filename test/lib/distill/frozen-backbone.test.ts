@@ -1,5 +1,5 @@
 import test from 'ava';
-import { openDataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
 import { Compute } from '../../../lib/distill/compute.ts';
 import { FrozenBackbone } from '../../../lib/distill/frozen-backbone.ts';
 import type { ProgramSpec } from '../../../lib/distill/step-spec.ts';
@@ -48,17 +48,17 @@ test('training a head on kept features is training it on the images, at one pass
   };
   let reads = 0;
   const counted = Object.create(dataset, {
-    readImages: {
+    load: {
       value: (ids: Uint32Array) => {
         reads += ids.length;
-        return dataset.readImages(ids);
+        return dataset.load(ids);
       },
     },
   });
   const frozen = await FrozenBackbone.open(compute, spec);
   const features = frozen.features(counted);
   const whole = await compute.open(spec);
-  const train = async (program: TrainableModel, images: (ids: Uint32Array) => Float32Array | Promise<Float32Array>) => {
+  const train = async (program: TrainableModel, images: (ids: Uint32Array) => Promise<Float32Array>) => {
     await program.write('parameters', initialParameters(model, 5));
     await program.write('statistics', initialStatistics(model));
     for (const slot of program.slots) await program.write(slot, new Float32Array(program.slotSize));
@@ -75,8 +75,8 @@ test('training a head on kept features is training it on the images, at one pass
     }
     return program.read('parameters');
   };
-  const kept = await train(frozen, (ids) => features(ids, 0));
-  const full = await train(whole, (ids) => dataset.readImages(ids));
+  const kept = await train(frozen, (ids) => features({ ids, partners: null, epoch: 0 }).images);
+  const full = await train(whole, (ids) => dataset.load(ids));
   t.is(reads, 40);
   t.is(frozen.vectorSize, whole.vectorSize);
   const head = frozen.slotSize;
@@ -84,7 +84,7 @@ test('training a head on kept features is training it on the images, at one pass
   const difference = Math.hypot(...kept.map((value, index) => value - (full[index] as number)));
   t.true(difference < 1e-4 * Math.hypot(...full.subarray(-head)), `${difference}`);
   t.notDeepEqual(kept.subarray(-head), initialParameters(model, 5).subarray(-head));
-  const images = dataset.readImages(Uint32Array.from({ length: 11 }, (_, id) => id));
+  const images = await dataset.load(Uint32Array.from({ length: 11 }, (_, id) => id));
   const [a, b] = [await frozen.predict(images.slice(), 11), await whole.predict(images.slice(), 11)];
   t.true(Math.max(...a.map((value, index) => Math.abs(value - (b[index] as number)))) < 1e-4);
   t.deepEqual(await frozen.read('statistics'), initialStatistics(model));

@@ -29,6 +29,12 @@ interface Outcome {
 type Golden = Batch & {
   readonly cases: readonly (Outcome & { readonly term: Omit<LossTerm, 'weight'>; readonly T: number })[];
   readonly seed004: Outcome;
+  /** Class weights on targets that are shares of the classes. */
+  readonly weighted: {
+    readonly targets: readonly number[];
+    readonly weights: readonly number[];
+    readonly cases: readonly (Outcome & { readonly smoothing: number })[];
+  };
 };
 
 const golden = JSON.parse(readFileSync(new URL('../../goldens/losses.json', import.meta.url), 'utf8')) as {
@@ -42,7 +48,7 @@ function functionOf(loss: Loss, { batch, classes, teacher, labels }: Batch, cust
   const numbers = tf.tensor1d(lossNumbers(loss, 0, 1));
   const labelTensor = tf.tensor1d([...labels], 'int32');
   const inputs = {
-    oneHot: tf.cast(tf.oneHot(labelTensor, classes), 'float32'),
+    targets: tf.cast(tf.oneHot(labelTensor, classes), 'float32'),
     labels: labelTensor,
     teacherLogits: withTeacher ? tf.tensor2d([...teacher], [batch, classes]) : null,
   };
@@ -108,6 +114,28 @@ for (const batch of golden.batches) {
     t.true(Math.abs(own.loss - batch.seed004.loss) < 1e-6);
     t.true(distance(own.gradient, batch.seed004.gradient) < 1e-6);
   });
+}
+
+for (const { weighted, batch, classes, student } of golden.batches) {
+  for (const { smoothing, loss, gradient } of weighted.cases) {
+    test(`PyTorch agrees: weighted cross-entropy of mixed labels, smoothing ${smoothing}, ${classes} classes`, (t) => {
+      const terms: LossTerm[] = [{ type: 'cross-entropy', weight: 1, smoothing }];
+      const own = tf.tidy(() => {
+        const numbers = tf.tensor1d(lossNumbers({ terms, temperature: 1 }, 0, 1));
+        const inputs = {
+          labels: tf.zeros([batch], 'int32'),
+          targets: tf.tensor2d([...weighted.targets], [batch, classes]),
+          classWeights: tf.tensor1d([...weighted.weights]),
+          teacherLogits: null,
+        };
+        const mean = (logits: tf.Tensor) => tf.mean(lossPerSample(terms, numbers, { logits, ...inputs }));
+        const { value, grad } = tf.valueAndGrad(mean)(tf.tensor2d([...student], [batch, classes]));
+        return { loss: value.dataSync()[0] as number, gradient: [...grad.dataSync()] };
+      });
+      t.true(Math.abs(own.loss - loss) <= 1e-6 * loss, `${own.loss} is ${loss}`);
+      t.true(distance(own.gradient, gradient) <= 1e-6 * Math.hypot(...gradient), `${own.gradient} is ${gradient}`);
+    });
+  }
 }
 
 test('every kind of term has its goldens', (t) => {
@@ -268,7 +296,7 @@ test('a sample without a label counts by the terms that look at the teacher alon
       const numbers = tf.tensor1d(lossNumbers({ terms: own, temperature: 2 }, 0, 1));
       const labelTensor = tf.tensor1d([...labels], 'int32');
       const inputs = {
-        oneHot: tf.cast(tf.oneHot(labelTensor, batch.classes), 'float32'),
+        targets: tf.cast(tf.oneHot(labelTensor, batch.classes), 'float32'),
         labels: labelTensor,
         hasLabel: mask === null ? null : tf.tensor1d([...mask]),
         teacherLogits: tf.tensor2d([...batch.teacher], [batch.batch, batch.classes]),

@@ -40,14 +40,16 @@ function refused(text: string, options: ParseOptions = {}): StillhouseError {
 test('all defaults are filled in', (t) => {
   const spec = parseJobFile(MINIMAL);
   t.is(spec.seed, 1);
-  t.deepEqual(spec.data, { dataset: 'cifar10', calibrate: 0, views: { flip: false, shift: 0 } });
+  const views = { flip: false, shift: 0, cutout: 0, mixup: 0, cutmix: 0 };
+  const asItIs = { labelNoise: 0, badSamples: 'fail', normalize: 'auto' } as const;
+  t.deepEqual(spec.data, { dataset: 'cifar10', calibrate: 0, ...asItIs, views });
   const optimizer = {
     type: 'adam',
     learningRate: 1e-3,
     weightDecay: 0,
     schedule: { type: 'constant', warmupSteps: 0 },
   } as const;
-  const common = { checkpointEpochs: 0, optimizer, precision: 'float32', compile: 'auto' } as const;
+  const common = { tail: 'weighted', checkpointEpochs: 0, optimizer, precision: 'float32', compile: 'auto' } as const;
   t.deepEqual(spec.teachers[0]?.train, { lanes: 1, microBatch: 64, epochs: 5, ...common });
   t.deepEqual(spec.train, { lanes: 4, microBatch: 16, epochs: 10, ...common });
   t.is(spec.teachers[0]?.fineTune, 'all');
@@ -75,6 +77,60 @@ test('how steps compute and how weights move', (t) => {
   ).train;
   t.deepEqual({ precision, compile }, { precision: 'bfloat16', compile: 'required' });
   t.like(optimizer, { type: 'adamw', weightDecay: 0.05, clipNorm: 1 });
+});
+
+/** The smallest job with these keys below `data`. */
+const withData = (keys: string) =>
+  MINIMAL.replace('dataset: cifar10', `dataset: cifar10\n${keys.replace(/^/gm, '  ')}`);
+
+test('what a job says of its data', (t) => {
+  const { data } = parseJobFile(
+    withData(`source: {dataset: svhn, match: position}
+classes: [cat, 5, ship]
+labelled: 100
+labelNoise: 0.2
+classWeights: {cat: 2, ship: 0.5}
+badSamples: {skip: 3}
+normalize: {mean: [0.5, 0.4, 0.3], std: [0.1, 0.2, 0.3]}
+views: {flip: true, crop: {}, jitter: {brightness: 0.4}, cutout: 8, mixup: 0.2, cutmix: 1, cycle: 4}`),
+  );
+  t.deepEqual(data, {
+    dataset: 'cifar10',
+    source: { dataset: 'svhn', match: 'position' },
+    classes: ['cat', 5, 'ship'],
+    labelled: 100,
+    labelNoise: 0.2,
+    classWeights: { cat: 2, ship: 0.5 },
+    calibrate: 0,
+    badSamples: { skip: 3 },
+    normalize: { mean: [0.5, 0.4, 0.3], std: [0.1, 0.2, 0.3] },
+    views: {
+      flip: true,
+      shift: 0,
+      crop: { scale: [0.08, 1], ratio: [3 / 4, 4 / 3] },
+      jitter: { brightness: 0.4, contrast: 0, saturation: 0, hue: 0 },
+      cutout: 8,
+      mixup: 0.2,
+      cutmix: 1,
+      cycle: 4,
+    },
+  });
+  const spec = parseJobFile(withData('classWeights: balanced\nnormalize: imagenet\nsource: {dataset: svhn}'));
+  t.like(spec.data, { classWeights: 'balanced', normalize: 'imagenet', source: { dataset: 'svhn', match: 'name' } });
+  t.deepEqual(jobSpecFromJson(JSON.stringify({ ...spec, data })).data, data);
+});
+
+test('a teacher may see other views of the same mix', (t) => {
+  const mixed = withData('views: {mixup: 0.2, cycle: 3, flip: true}').replace(
+    'arch: resnet-8',
+    'arch: resnet-8\n    views: {mixup: 0.2, cycle: 3, cutout: 4}',
+  );
+  t.is(parseJobFile(mixed).teachers[0]?.views?.cutout, 4);
+  const unmixed = withData('views: {cycle: 3}').replace('arch: resnet-8', 'arch: resnet-8\n    views: {flip: true}');
+  t.true(parseJobFile(unmixed).teachers[0]?.views?.flip);
+  t.notThrows(() =>
+    parseJobFile(`${withData('views: {mixup: 1}')}distill: {loss: [{type: kl, weight: 1}, {type: dkd, weight: 0}]}`),
+  );
 });
 
 test('JSON is read as YAML is', (t) => {
@@ -116,6 +172,86 @@ const REFUSED: readonly (readonly [what: string, text: string, field: string, me
   ['a seed beyond 32 bits', `${MINIMAL}seed: 4294967296`, 'seed', /0 to 4294967295/],
   ['no data set', MINIMAL.replace('dataset: cifar10', 'calibrate: 1'), 'data.dataset', /missing/],
   ['a shift beyond 16', `${MINIMAL}`.replace('cifar10', 'cifar10\n  views: {shift: 17}'), 'data.views.shift', /got 17/],
+  [
+    'an unknown view',
+    withData('views: {blur: 1}'),
+    'data.views.blur',
+    /unknown key; expected one of flip, shift, crop/,
+  ],
+  ['a crop as a flag', withData('views: {crop: true}'), 'data.views.crop', /a block of scale, ratio, got true/],
+  ['a crop from 0', withData('views: {crop: {scale: [0, 1]}}'), 'data.views.crop.scale[0]', /a number > 0/],
+  ['a crop beyond 1', withData('views: {crop: {scale: [0.5, 2]}}'), 'data.views.crop.scale[1]', /at most 1, got 2/],
+  ['a span backwards', withData('views: {crop: {ratio: [2, 1]}}'), 'data.views.crop.ratio', /from and to, got \[2,1\]/],
+  ['a strip', withData('views: {crop: {ratio: [1, 101]}}'), 'data.views.crop.ratio[1]', /0\.01 to 100, got 101/],
+  ['a glare', withData('views: {jitter: {contrast: 11}}'), 'data.views.jitter.contrast', /from 0 to 10, got 11/],
+  ['an alpha beyond all', withData('views: {cutmix: 1e9}'), 'data.views.cutmix', /from 0 to 1000, got 1000000000/],
+  ['a hue beyond half', withData('views: {jitter: {hue: 0.6}}'), 'data.views.jitter.hue', /0 to 0\.5, got 0\.6/],
+  ['a negative square', withData('views: {cutout: -1}'), 'data.views.cutout', /whole number from 0/],
+  ['a negative alpha', withData('views: {mixup: -0.1}'), 'data.views.mixup', /a number from 0 to 1000, got -0\.1/],
+  ['no view in the cycle', withData('views: {cycle: 0}'), 'data.views.cycle', /whole number ≥ 1, got 0/],
+  [
+    'an unknown statistic',
+    withData('normalize: mnist'),
+    'data.normalize',
+    /one of auto, imagenet, cifar10, got "mnist"/,
+  ],
+  [
+    'a mean of two',
+    withData('normalize: {mean: [0, 0], std: [1, 1, 1]}'),
+    'data.normalize.mean',
+    /three numbers, for red/,
+  ],
+  [
+    'no deviation',
+    withData('normalize: {mean: [0, 0, 0], std: [1, 0, 1]}'),
+    'data.normalize.std[1]',
+    /a number from 0\.000001 to 1000, got 0/,
+  ],
+  ['skipping nothing', withData('badSamples: {skip: 0}'), 'data.badSamples.skip', /from 1 to 1000, got 0/],
+  ['skipping in words', withData('badSamples: skip'), 'data.badSamples', /"fail", got "skip"/],
+  ['noise beyond 1', withData('labelNoise: 1.5'), 'data.labelNoise', /from 0 to 1, got 1\.5/],
+  ['weights in words', withData('classWeights: even'), 'data.classWeights', /"balanced", got "even"/],
+  ['a weight of 0', withData('classWeights: {cat: 0}'), 'data.classWeights.cat', /a number > 0, got 0/],
+  ['a source as text', withData('source: svhn'), 'data.source', /a block of dataset, match, got "svhn"/],
+  ['a match by colour', withData('source: {dataset: a, match: colour}'), 'data.source.match', /one of name, position/],
+  ['one class of the data', withData('classes: [cat]'), 'data.classes', /at least two/],
+  ['an unknown tail', `${MINIMAL}train: {tail: cut}`, 'train.tail', /one of weighted, drop, got "cut"/],
+  [
+    'a share without a dustbin',
+    MINIMAL.replace('[cat, dog]', '[cat, dog]\n    dustbinShare: 0.5'),
+    'students[0].dustbinShare',
+    /dustbin: true beside it, or nothing, got 0\.5 \(job\.yaml line 13\)/,
+  ],
+  [
+    'a dustbin alone',
+    MINIMAL.replace('[cat, dog]', '[cat, dog]\n    dustbin: true\n    dustbinShare: 1'),
+    'students[0].dustbinShare',
+    /from 0 to below 1, got 1/,
+  ],
+  [
+    'dkd of mixed images',
+    `${withData('views: {cutmix: 1}')}distill: {loss: [{type: kl, weight: 1}, {type: dkd, weight: 1}]}`,
+    'distill.loss[1].type',
+    /a term other than dkd.*mixes images, got "dkd"/,
+  ],
+  [
+    'a teacher with one answer to mixed images',
+    withData('views: {mixup: 0.2}').replace('arch: resnet-8', 'arch: resnet-8\n    views: {}'),
+    'teachers[0].views',
+    /same mixup, cutmix and cycle as data\.views \(mixup 0\.2, cutmix 0, cycle none\).*line 10/,
+  ],
+  [
+    'a teacher that mixes by itself',
+    MINIMAL.replace('arch: resnet-8', 'arch: resnet-8\n    views: {cutmix: 1}'),
+    'teachers[0].views',
+    /as data\.views \(no mixing\)/,
+  ],
+  [
+    'a teacher that mixes in another turn',
+    withData('views: {mixup: 0.2, cycle: 2}').replace('arch: resnet-8', 'arch: resnet-8\n    views: {mixup: 0.2}'),
+    'teachers[0].views',
+    /cycle 2/,
+  ],
   ['two teachers', MINIMAL.replace('students:', '  - {name: b, arch: x}\nstudents:'), 'teachers', /exactly one/],
   ['no student', MINIMAL.replace(/students:.*/s, 'students: []'), 'students', /at least one/],
   ['names twice', MINIMAL.replace('name: second', 'name: first'), 'students[1].name', /other than students\[0\]/],

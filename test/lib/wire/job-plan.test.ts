@@ -1,5 +1,5 @@
 import test from 'ava';
-import { openDataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
 import { architectureNamed } from '../../../lib/model/zoo.ts';
 import { parseJobFile } from '../../../lib/wire/job-file.ts';
 import { planStudent, planTeacher } from '../../../lib/wire/job-plan.ts';
@@ -37,20 +37,20 @@ test(`what a job says of its training reaches the program (seed ${SEED})`, async
   const source = randomModel(architectureNamed('resnet-8'), images, SMALL_CLASS_NAMES.length, SEED);
   const init = decoded(artefactOf(source, [...SMALL_CLASS_NAMES]));
 
-  const teacher = planTeacher(job, dataset, 'big', init).program;
+  const { program: teacher } = await planTeacher(job, dataset, 'big', init);
   t.like(teacher.training, { precision: 'float16', compile: 'auto', fineTune: { lastBlocks: 1 } });
   t.like(teacher.training?.optimizer, { type: 'adam', clipNorm: 0.25 });
   t.deepEqual(teacher.model.input, { height: 40, width: 40, channels: 3 });
   t.deepEqual(teacher.images, images, 'the images themselves stay as they are');
 
   for (const control of [false, true]) {
-    const student = planStudent(job, dataset, 'few', control, { init, answers: null }).program;
+    const { program: student } = await planStudent(job, dataset, 'few', control, { init, answers: null });
     t.like(student.training, { precision: 'bfloat16', compile: 'required', fineTune: 'head' });
     t.like(student.training?.optimizer, { type: 'sgd', clipNorm: 2.5 });
     t.deepEqual(student.model.input, { height: 48, width: 48, channels: 3 });
   }
 
-  const plain = planStudent(job, dataset, 'plain', false, { init: null, answers: null }).program;
+  const { program: plain } = await planStudent(job, dataset, 'plain', false, { init: null, answers: null });
   t.like(plain.training, { precision: 'bfloat16', compile: 'required', fineTune: 'all' });
   t.deepEqual(plain.model.input, images);
 });
@@ -62,7 +62,8 @@ test('what a job leaves out: float32, compiled where possible, no limit on gradi
   t.teardown(() => dataset.close());
   const job = parseJobFile(`{apiVersion: stillhouse/v1, kind: Job, name: demo, data: {dataset: trees},
     teachers: [{name: big, arch: resnet-8}], students: [{name: few, arch: simple-cnn}]}`);
-  const { training } = planStudent(job, dataset, 'few', false, { init: null, answers: null }).program;
+  const { program } = await planStudent(job, dataset, 'few', false, { init: null, answers: null });
+  const { training } = program;
   t.like(training, { precision: 'float32', compile: 'auto', fineTune: 'all' });
   t.is(training?.optimizer.clipNorm, undefined);
 });

@@ -1,8 +1,11 @@
 /** Which images the arms of a job train on, and by which labels. */
 import test, { type ExecutionContext } from 'ava';
+import { nextTurn } from '../../../lib/base/clock.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
-import { type Dataset, openDataset } from '../../../lib/data/dataset.ts';
+import type { Dataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
 import { selectSplits } from '../../../lib/data/splits.ts';
+import { NO_VIEWS } from '../../../lib/data/views.ts';
 import { NO_LABEL } from '../../../lib/distill/step-spec.ts';
 import { parseJobFile } from '../../../lib/wire/job-file.ts';
 import { type ModelPlan, planStudent, planTeacher } from '../../../lib/wire/job-plan.ts';
@@ -40,16 +43,16 @@ test('the teacher and the control arm train on labelled images alone; the contro
   const dataset = await trees(t);
   const job = jobOf();
   const { train, test: testIds } = selectSplits(dataset, { seed: job.seed, ...job.data });
-  const teacher = planTeacher(job, dataset, 'big', null);
+  const teacher = await planTeacher(job, dataset, 'big', null);
   t.is(teacher.training.ids.length, 12);
   t.true([...teacher.training.ids].every((id) => train.includes(id)));
-  t.deepEqual(teacher.training.views, { flip: false, shift: 0 });
+  t.deepEqual(teacher.training.views, NO_VIEWS);
   t.is(teacher.testIds.length, 5);
   t.true([...teacher.testIds].every((id) => testIds.includes(id)));
 
-  const distil = planStudent(job, dataset, 'few', false, { init: null, answers });
-  const control = planStudent(job, dataset, 'few', true, { init: null, answers });
-  t.deepEqual(distil.training.views, { flip: true, shift: 2 });
+  const distil = await planStudent(job, dataset, 'few', false, { init: null, answers });
+  const control = await planStudent(job, dataset, 'few', true, { init: null, answers });
+  t.deepEqual(distil.training.views, { ...NO_VIEWS, flip: true, shift: 2 });
   const own = [3, 0];
   const labelled = teacher.training.ids.filter((id) => own.includes(dataset.labels[id] as number));
   t.deepEqual(control.training.ids, labelled);
@@ -64,8 +67,8 @@ test('without a dustbin a student trains on its classes: by label, else by the t
   const dataset = await trees(t);
   const job = jobOf();
   const { train } = selectSplits(dataset, { seed: job.seed, ...job.data });
-  const labelled = new Set(planTeacher(job, dataset, 'big', null).training.ids);
-  const plan = planStudent(job, dataset, 'few', false, { init: null, answers });
+  const labelled = new Set((await planTeacher(job, dataset, 'big', null)).training.ids);
+  const plan = await planStudent(job, dataset, 'few', false, { init: null, answers });
   const own = [3, 0];
   const classOf = (id: number) => (labelled.has(id) ? (dataset.labels[id] as number) : answers(id));
   t.deepEqual(
@@ -79,19 +82,19 @@ test('without a dustbin a student trains on its classes: by label, else by the t
   t.is(plan.program.model.classes, 2);
   t.is(plan.dustbinTemperature, 0);
   const nobodyAsked = () => planStudent(job, dataset, 'few', false, { init: null, answers: null });
-  t.is(t.throws(nobodyAsked, { instanceOf: StillhouseError }).code, 'FAILED_PRECONDITION');
+  t.is((await t.throwsAsync(nobodyAsked, { instanceOf: StillhouseError })).code, 'FAILED_PRECONDITION');
 });
 
 test('with a dustbin a student trains on all images, and has one more output', async (t) => {
   const dataset = await trees(t);
   const job = jobOf('', ', dustbin: true');
   const { train } = selectSplits(dataset, { seed: job.seed, ...job.data });
-  const labelled = planTeacher(job, dataset, 'big', null).training.ids;
-  const distil = planStudent(job, dataset, 'few', false, { init: null, answers: null });
+  const labelled = (await planTeacher(job, dataset, 'big', null)).training.ids;
+  const distil = await planStudent(job, dataset, 'few', false, { init: null, answers: null });
   t.deepEqual(distil.training.ids, train);
   t.is(distil.program.model.classes, 3);
   t.is(distil.dustbinTemperature, 2);
-  const control = planStudent(job, dataset, 'few', true, { init: null, answers: null });
+  const control = await planStudent(job, dataset, 'few', true, { init: null, answers: null });
   t.deepEqual(control.training.ids, labelled);
   t.is(control.program.model.classes, 3);
   const outputOf = (id: number) => [1, 2, 2, 0][dataset.labels[id] as number];
@@ -104,7 +107,7 @@ test('with all labels at hand nothing is asked of the teacher but its logits', a
   const dataset = await trees(t);
   const job = jobOf('', '');
   const { labelled: _, ...data } = job.data;
-  const plan = planStudent({ ...job, data }, dataset, 'few', false, { init: null, answers: null });
+  const plan = await planStudent({ ...job, data }, dataset, 'few', false, { init: null, answers: null });
   t.false(plan.program.training?.unlabelled);
   t.true([...labelsOf(plan)].every(([id, label]) => [3, 0][label] === dataset.labels[id]));
 });
@@ -114,8 +117,8 @@ test('a loss of the job’s own that looks at labels alone: both arms see the sa
   const module = { digest: `sha256:${'0'.repeat(64)}`, name: 'mine.ts', source: '' };
   const job = { ...jobOf(), distill: { temperature: 2, loss: [{ module, weight: 1, parameters: {} }] } };
   const losses = new Map([[module.digest, { needsTeacher: false }]]);
-  const plans = [false, true].map((control) =>
-    planStudent(job, dataset, 'few', control, { init: null, losses, answers: null }),
+  const plans = await Promise.all(
+    [false, true].map((control) => planStudent(job, dataset, 'few', control, { init: null, losses, answers: null })),
   );
   t.deepEqual(plans[0]?.training.ids, plans[1]?.training.ids);
   t.is(plans[0]?.training.steps, plans[1]?.training.steps);
@@ -177,9 +180,32 @@ for (const { title, job, field, message } of [
 ]) {
   test(`refused: ${title}`, async (t) => {
     const dataset = await trees(t);
-    const error = t.throws(() => checkSamples(job, dataset), { instanceOf: StillhouseError });
+    const error = await t.throwsAsync(checkSamples(job, dataset), { instanceOf: StillhouseError });
     t.is(error.field, field);
     t.regex(error.message, message);
     t.true(error.message.startsWith(field));
   });
 }
+
+test('others have their turns while a job is checked and planned', async (t) => {
+  const dataset = await trees(t);
+  const job = jobOf();
+  const works: [string, () => Promise<unknown>, number][] = [
+    ['checkSamples', () => checkSamples(job, dataset), 4],
+    ['planTeacher', () => planTeacher(job, dataset, 'big', null), 4],
+    ['planStudent', () => planStudent(job, dataset, 'few', false, { init: null, answers }), 5],
+  ];
+  for (const [what, work, least] of works) {
+    let turns = 0;
+    let done = false;
+    const working = work().finally(() => {
+      done = true;
+    });
+    while (!done) {
+      await nextTurn();
+      turns++;
+    }
+    await working;
+    t.true(turns >= least, `${what}: ${turns}`);
+  }
+});

@@ -1,7 +1,9 @@
+import path from 'node:path';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import { sleep } from '../../../lib/base/clock.ts';
 import { sha256 } from '../../../lib/base/digest.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
+import { importDataset } from '../../../lib/data/import-dataset.ts';
 import { Datasets } from '../../../lib/wire/datasets.ts';
 import type { Job__Output } from '../../../lib/wire/generated/stillhouse/v1/Job.ts';
 import { dial, type RpcClient, unary } from '../../../lib/wire/grpc.ts';
@@ -9,9 +11,10 @@ import { connectNats } from '../../../lib/wire/nats.ts';
 import type { TaskReadyFields } from '../../../lib/wire/task-runner.ts';
 import { attend } from '../../../lib/wire/worker-session.ts';
 import { type Coordinator, startCoordinator } from '../../../services/coordinator/run.ts';
+import { importSource } from '../../helpers/import-source.ts';
 import { silent, testLogger } from '../../helpers/logger.ts';
 import { type NatsServer, startNatsServer } from '../../helpers/nats-server.ts';
-import { writeSmallDataset } from '../../helpers/small-dataset.ts';
+import { SMALL_CLASS_NAMES, writeSmallDataset } from '../../helpers/small-dataset.ts';
 import { tempFolder } from '../../helpers/temp-folder.ts';
 import {
   type Role,
@@ -67,7 +70,7 @@ async function setUp(t: ExecutionContext): Promise<Setup> {
 async function start(t: ExecutionContext, server: NatsServer, dataRoot: string): Promise<Setup> {
   const nats = await connectNats({ servers: server.url, name: 'coordinator', logger: testLogger() });
   const fatal: unknown[] = [];
-  const datasets = new Datasets({ root: dataRoot, allowPaths: false, verifyContent: false });
+  const datasets = new Datasets({ root: dataRoot, allowPaths: false, mayAsk: () => false, verifyContent: false });
   const coordinator = await startCoordinator({
     id: 'coordinator-1',
     nats,
@@ -358,6 +361,27 @@ test('job files are refused before anything starts, naming the field', async (t)
   const unknown = await t.throwsAsync(unary(setup.client, 'GetJob', { id: 'none' }, LIMITS));
   t.like(unknown, { code: 'NOT_FOUND', field: 'id' });
   await t.throwsAsync(watch(setup, 'none'), { message: /no job "none"/ });
+});
+
+test('damaged samples: the job is refused, or goes on without them and says so, also after a restart', async (t) => {
+  const setup = await setUp(t);
+  const samples = Array.from({ length: 24 }, (_, index) => ({
+    split: index < 16 ? ('train' as const) : ('test' as const),
+    label: index % SMALL_CLASS_NAMES.length,
+    bytes: index === 5 ? null : new Uint8Array(32 * 32 * 3),
+  }));
+  const storage = { kind: 'raw', height: 32, width: 32, channels: 3 } as const;
+  const source = importSource(samples, storage, { classNames: SMALL_CLASS_NAMES });
+  await importDataset(source, path.join(setup.dataRoot, 'holed'), { name: 'holed', badSamples: 1 });
+  const spec = JOB.replace('dataset: small', 'dataset: holed');
+  const error = await refused(t, setup, spec);
+  t.is(error?.field, 'data.badSamples');
+  t.regex(error?.message ?? '', /holed has a damaged sample; the first is sample \d+, memory\.bin at offset 500: /);
+  const job = await submit(setup, spec.replace('dataset: holed', 'dataset: holed, badSamples: {skip: 2}'));
+  t.like(job.skippedSamples, { length: 1 });
+  t.like(job.skippedSamples[0], { source: 'memory.bin at offset 500' });
+  const next = await setup.restart();
+  t.deepEqual((await unary(next.client, 'GetJob', { id: job.id }, LIMITS)).skippedSamples, job.skippedSamples);
 });
 
 test('jobs run one after the other; cancelling the first drops its task and starts the next', async (t) => {

@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
 import { loadModel, storeModel } from '../../../lib/checkpoint/models.ts';
 import { createMemoryStore } from '../../../lib/checkpoint/store.ts';
-import { openDataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
 import type { EncodedArtefact } from '../../../lib/model/artefact.ts';
 import { encodeSafetensors, type NamedTensors } from '../../../lib/model/safetensors.ts';
 import { architectureNamed } from '../../../lib/model/zoo.ts';

@@ -42,6 +42,7 @@ evaluate: { control: false }
     phases: plannedPhases(spec),
     specJson: jobSpecToJson(spec),
     datasetDigest: sha256('x'),
+    skippedSamples: [],
     createdAt: '',
     endedAt: '',
     revision: 1,

@@ -88,6 +88,7 @@ export class Harness {
       phases: plannedPhases(jobSpec),
       specJson: '',
       datasetDigest: sha256('x'),
+      skippedSamples: [],
       createdAt: '',
       endedAt: '',
       revision: 1,
@@ -210,6 +211,7 @@ export function shareOf(workerId: string, firstLane: number, lanes: number): Sha
     weightsDigest: 'w',
     teacherWaitMs: 0,
     averagingWaitMs: 0,
+    dataWaitMs: 0,
     pid: 1,
   };
 }
@@ -223,6 +225,7 @@ const EMPTY_RESULT: TaskResult = {
   predictImagesPerSecond: 0,
   rules: [],
   labelsDigest: '',
+  droppedDigest: '',
 };
 
 export function progressOf(step: number, loss: number, share: ShareRecord): Progress {
@@ -251,5 +254,6 @@ export function resultOf({ workerId, command }: Started, stores: boolean, { stud
     correct: 1,
     evaluatedImages: 2,
     predictImagesPerSecond: 300,
+    droppedDigest: sha256(`dropped by ${student.student}${student.control ? '-control' : ''}`),
   };
 }

@@ -85,6 +85,7 @@ test('the happy path: phases in order, tasks as they should be, everything told'
   );
   h.done('train-student');
   t.like(h.job.phases[1], { state: 'DONE', step: 10, loss: 1, imagesPerSecond: 50, modelDigest: sha256('left') });
+  t.is(h.job.phases[1]?.droppedDigest, sha256('dropped by left'));
 
   const control = h.tasks('train-student')[0]?.command;
   t.like(control, { student: 'left', control: true, teachers: [], view: { number: 2 } });

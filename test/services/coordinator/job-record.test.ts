@@ -15,6 +15,7 @@ const JOB: JobRecord = {
   phases: plannedPhases(spec),
   specJson: '',
   datasetDigest: '',
+  skippedSamples: [],
   createdAt: '',
   endedAt: '',
   revision: 1,
@@ -29,21 +30,26 @@ test('a job is read back as it was written, diverged losses included', (t) => {
     rules: [{ rule: 'dustbin' as const, correct: 3, evaluatedImages: 4 }],
     rule: 'dustbin' as const,
     checkpointEpoch: 2,
+    droppedDigest: 'sha256:3',
   }));
-  t.deepEqual(decodeJob(encodeJob({ ...JOB, phases }), 'job'), { ...JOB, phases });
+  const skippedSamples = [{ id: 7, source: 'train/ash/7.jpg', reason: 'it ends early' }];
+  const job = { ...JOB, phases, skippedSamples };
+  t.deepEqual(decodeJob(encodeJob(job), 'job'), job);
+  t.deepEqual(jobMessage(job).skippedSamples, skippedSamples);
   t.like(jobMessage({ ...JOB, phases }).phases?.[1], {
     kind: 'PHASE_KIND_LABEL',
     rule: 'dustbin',
     rules: [{ rule: 'dustbin', correct: 3, evaluatedImages: 4 }],
+    droppedDigest: 'sha256:3',
   });
 });
 
 test('a record of a release that knew nothing of epochs, rules and checkpoints is read', (t) => {
-  const added = /^(epoch|rule|checkpoint|predict)/;
+  const added = /^(epoch|rule|checkpoint|predict|dropped)/;
   const phases = JOB.phases.map((phase) =>
     Object.fromEntries(Object.entries(phase).filter(([field]) => !added.test(field))),
   );
-  t.is(Object.keys(phases[0] ?? {}).length, Object.keys(JOB.phases[0] ?? {}).length - 9);
-  const bytes = new TextEncoder().encode(JSON.stringify({ ...JOB, phases }));
+  t.is(Object.keys(phases[0] ?? {}).length, Object.keys(JOB.phases[0] ?? {}).length - 10);
+  const bytes = new TextEncoder().encode(JSON.stringify({ ...JOB, phases, skippedSamples: undefined }));
   t.deepEqual(decodeJob(bytes, 'job'), JOB);
 });

@@ -2,7 +2,8 @@
 import test, { type ExecutionContext } from 'ava';
 import { sleep } from '../../../lib/base/clock.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
-import { type Dataset, openDataset } from '../../../lib/data/dataset.ts';
+import type { Dataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
 import { selectSplits } from '../../../lib/data/splits.ts';
 import type { EvaluateRoute__Output } from '../../../lib/wire/generated/stillhouse/v1/EvaluateRoute.ts';
 import { parseJobFile } from '../../../lib/wire/job-file.ts';
@@ -96,8 +97,8 @@ function command(routerAddress: string, change: Partial<EvaluateRoute__Output> =
 }
 
 /** Right answers by a rule, from the models' own formula. */
-function rightAnswers(dataset: Dataset, ids: Uint32Array, rule: RouteRule): number {
-  const images = dataset.readImages(ids);
+async function rightAnswers(dataset: Dataset, ids: Uint32Array, rule: RouteRule): Promise<number> {
+  const images = await dataset.load(ids);
   const legs = [HARD, SOFT].map(({ weights }, at) => ({
     classIds: LEGS[at]?.classIds ?? [],
     dustbin: true,
@@ -111,14 +112,17 @@ test('every image goes through the router by every rule, in batches that are rea
   const dataset = await openTrees(t);
   const { routerAddress, predictorOf } = await startRouter(t);
   const read: number[] = [];
-  const { manifest, digest, classNames, image, sampleCount, labels } = dataset;
+  const { name, digest, classNames, image, sampleCount, labels, shards, badSamples, sourceIds } = dataset;
+  const { synthetic, statistics } = dataset;
   const watched: Dataset = {
-    ...{ manifest, digest, classNames, image, sampleCount, labels },
+    ...{ name, digest, classNames, image, sampleCount, labels, shards, badSamples, sourceIds },
+    ...{ synthetic, statistics },
     idsOf: (split) => dataset.idsOf(split),
-    readImages: (ids) => {
+    load: (ids) => {
       read.push(...Array.from(ids));
-      return dataset.readImages(ids);
+      return dataset.load(ids);
     },
+    prefetch: (ids) => dataset.prefetch(ids),
     close: () => dataset.close(),
   };
   const splits = selectSplits(dataset, { seed: JOB.seed, ...JOB.data });
@@ -132,11 +136,10 @@ test('every image goes through the router by every rule, in batches that are rea
     const { task, ready, progress } = context();
     const asked = command(routerAddress, { split, rules: [...rules] });
     const result = await evaluateRoute({ job: JOB, dataset: watched, workerId: 'student-1', command: asked }, task);
-    const expected = rules.map((rule) => ({
-      rule,
-      correct: rightAnswers(dataset, ids, rule),
-      evaluatedImages: ids.length,
-    }));
+    const expected: { rule: RouteRule; correct: number; evaluatedImages: number }[] = [];
+    for (const rule of rules) {
+      expected.push({ rule, correct: await rightAnswers(dataset, ids, rule), evaluatedImages: ids.length });
+    }
     t.deepEqual(result.rules, expected);
     t.deepEqual([result.correct, result.evaluatedImages], [expected[0]?.correct, ids.length]);
     t.true(new Set(expected.map(({ correct }) => correct)).size > 1, 'the rules differ on these images');

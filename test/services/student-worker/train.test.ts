@@ -2,11 +2,15 @@
 import test, { type ExecutionContext } from 'ava';
 import { sha256 } from '../../../lib/base/digest.ts';
 import { StillhouseError } from '../../../lib/base/errors.ts';
+import { loadDropped } from '../../../lib/checkpoint/dropped.ts';
 import { loadModel } from '../../../lib/checkpoint/models.ts';
 import { createMemoryStore } from '../../../lib/checkpoint/store.ts';
-import { type Dataset, openDataset } from '../../../lib/data/dataset.ts';
+import type { Dataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
+import type { View } from '../../../lib/data/views.ts';
 import { Compute } from '../../../lib/distill/compute.ts';
-import { type LogitsSource, runTraining } from '../../../lib/distill/training-loop.ts';
+import type { LogitsSource } from '../../../lib/distill/step-inputs.ts';
+import { prepareTraining } from '../../../lib/distill/training-loop.ts';
 import { configureEngine } from '../../../lib/engine/environment.ts';
 import { localAverager } from '../../../lib/gradient/local-averager.ts';
 import type { Bus } from '../../../lib/wire/bus.ts';
@@ -101,6 +105,7 @@ function request(parts: { dataset: Dataset; compute: Compute }, bus: Bus, worker
 
 test.serial('one, two and three workers end with the same bits, batch norm and tail steps included', async (t) => {
   const parts = await setUp(t);
+  const plan = await planStudent(JOB, parts.dataset, 'student', true, ALONE);
   const digests: string[] = [];
   for (const workers of [1, 2, 3]) {
     const broker = new MemoryBroker();
@@ -115,7 +120,7 @@ test.serial('one, two and three workers end with the same bits, batch norm and t
     t.is(new Set(shares.map((share) => share?.stepsCommitted)).size, 1);
     digests.push(shares[0]?.weightsDigest as string);
     const samples = shares.reduce((sum, share) => sum + (share?.samplesCommitted ?? 0), 0);
-    t.is(samples, 2 * planStudent(JOB, parts.dataset, 'student', true, ALONE).training.ids.length);
+    t.is(samples, 2 * plan.training.ids.length);
     // The first member alone evaluates and stores; what it stored is what was trained.
     t.deepEqual(
       results.map(({ modelDigest }) => modelDigest !== undefined),
@@ -123,7 +128,7 @@ test.serial('one, two and three workers end with the same bits, batch norm and t
     );
     const stored = await loadModel((requests[0] as (typeof requests)[0]).objects, results[0]?.modelDigest as string);
     t.is(stored.manifest.lineage.arm, 'control');
-    t.is(results[0]?.evaluatedImages, planStudent(JOB, parts.dataset, 'student', true, ALONE).testIds.length);
+    t.is(results[0]?.evaluatedImages, plan.testIds.length);
   }
   t.is(new Set(digests).size, 1);
 });
@@ -145,14 +150,14 @@ test.serial('a task that is cancelled while a peer is missing ends at once, and 
 /** Runs the loop directly, with what it waits for under the test's control. */
 async function loop(t: ExecutionContext, change: { teacher?: LogitsSource; averager?: 'stuck'; dataset?: Dataset }) {
   const parts = await setUp(t);
-  const plan = planStudent(JOB, parts.dataset, 'student', change.teacher === undefined, ALONE);
+  const plan = await planStudent(JOB, parts.dataset, 'student', change.teacher === undefined, ALONE);
   const dataset = change.dataset ?? parts.dataset;
   const training = await openTraining(parts.compute, plan, dataset);
   const { program } = training;
   const controller = new AbortController();
   const stuck = { average: () => new Promise<never>(() => undefined) };
   const commits: number[] = [];
-  const running = runTraining({
+  const prepared = prepareTraining({
     ...training,
     plan: plan.training,
     firstLane: 0,
@@ -162,6 +167,7 @@ async function loop(t: ExecutionContext, change: { teacher?: LogitsSource; avera
     signal: controller.signal,
     onCommit: ({ step }) => commits.push(step),
   });
+  const running = prepared.then((train) => train());
   return { running, controller, commits, program, parts };
 }
 
@@ -193,11 +199,11 @@ test.serial(
     const parts = await setUp(t);
     let reads = 0;
     const shrunk: Dataset = Object.create(parts.dataset, {
-      readImages: {
-        value: (ids: Uint32Array) => {
+      load: {
+        value: async (ids: Uint32Array, view?: View) => {
           reads += 1;
           if (reads > 4) throw new StillhouseError('DATA_LOSS', 'the file has shrunk');
-          return parts.dataset.readImages(ids);
+          return parts.dataset.load(ids, view);
         },
       },
       image: { value: parts.dataset.image },
@@ -213,7 +219,7 @@ test.serial('the same job twice gives the same weights, another seed others', as
   await Promise.all([first.running, second.running]);
   t.is(await weightsDigest(first.program), await weightsDigest(second.program));
   const startOf = async (job: typeof JOB) => {
-    const plan = planStudent(job, first.parts.dataset, 'student', true, ALONE);
+    const plan = await planStudent(job, first.parts.dataset, 'student', true, ALONE);
     return weightsDigest((await openTraining(first.parts.compute, plan, first.parts.dataset)).program);
   };
   t.is(await startOf(JOB), await startOf(JOB));
@@ -224,7 +230,7 @@ test.serial('a student that starts from a stored model starts with its weights a
   const trained = await loop(t, {});
   await trained.running;
   const { dataset, compute } = trained.parts;
-  const plan = planStudent(JOB, dataset, 'student', true, ALONE);
+  const plan = await planStudent(JOB, dataset, 'student', true, ALONE);
   const objects = createMemoryStore();
   const signal = new AbortController().signal;
   const parts = { program: trained.program, plan, dataset, job: JOB, jobId: 'job-1', teacher: null, objects, signal };
@@ -233,7 +239,8 @@ test.serial('a student that starts from a stored model starts with its weights a
   const network = { ...student, init: digest } as NonNullable<typeof student>;
   const job = { ...JOB, students: [network] };
   const init = await loadInit(objects, network);
-  const warm = await openTraining(compute, planStudent(job, dataset, 'student', true, { ...ALONE, init }), dataset);
+  const warmPlan = await planStudent(job, dataset, 'student', true, { ...ALONE, init });
+  const warm = await openTraining(compute, warmPlan, dataset);
   t.is(await weightsDigest(warm.program), await weightsDigest(trained.program));
 });
 
@@ -304,4 +311,27 @@ test.serial('between epochs the first member stores a checkpoint, of the distill
   const accuracy = Number(last?.epochAccuracy);
   t.true(accuracy >= 0 && accuracy <= 1);
   t.true((await run(true)).seen.every(({ checkpointDigest }) => checkpointDigest === ''));
+});
+
+test.serial('what the epochs have dropped is stored with the model, where tails are dropped', async (t) => {
+  const parts = await setUp(t);
+  const train = { ...JOB.train, tail: 'drop' as const };
+  const asked = request(parts, new MemoryBroker().connect(), 1, 0, 1);
+  const run = async (job: typeof JOB) => {
+    const trainer = new StudentTrainer();
+    t.teardown(() => trainer.close());
+    return await trainer.run({ ...asked, job, command: { ...asked.command, control: true } }, context());
+  };
+  t.is((await run(JOB)).droppedDigest, '');
+  const { droppedDigest = '', last } = await run({ ...JOB, train });
+  const { datasetDigest, epochs } = await loadDropped(asked.objects, droppedDigest);
+  t.is(datasetDigest, parts.dataset.digest);
+  t.is(epochs.length, JOB.train.epochs);
+  const perEpoch = JOB.train.lanes * JOB.train.microBatch;
+  for (const ids of epochs) {
+    t.true(ids.length > 0 && ids.length < perEpoch + JOB.train.lanes);
+    t.true(ids.every((id) => parts.dataset.idsOf('train').includes(id)));
+  }
+  t.notDeepEqual(epochs[0], epochs[1]);
+  t.is(last?.share?.samplesCommitted, (last?.step ?? 0) * perEpoch);
 });

@@ -6,9 +6,10 @@ import { createRandom } from '../../../lib/base/random.ts';
 import { type LabelsTable, loadLabels, rowOf, storeLabels } from '../../../lib/checkpoint/labels.ts';
 import { storeModel } from '../../../lib/checkpoint/models.ts';
 import { createMemoryStore, type ObjectStore } from '../../../lib/checkpoint/store.ts';
-import { type Dataset, openDataset } from '../../../lib/data/dataset.ts';
+import type { Dataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
 import { selectSplits } from '../../../lib/data/splits.ts';
-import { applyViews } from '../../../lib/data/views.ts';
+import { applyViews, NO_VIEWS } from '../../../lib/data/views.ts';
 import { Compute, type Program } from '../../../lib/distill/compute.ts';
 import { openModel } from '../../../lib/distill/predictor.ts';
 import type { ProgramSpec } from '../../../lib/distill/step-spec.ts';
@@ -153,7 +154,7 @@ test.serial(`labels are what the teacher predicts for the images as they are (se
   t.deepEqual(table.ids, train);
   t.like(table, { datasetDigest: dataset.digest, teacherDigest: modelDigest, classes: 4 });
   const program = await place.reference(32);
-  t.true(sameValues(table.logits, await program.predict(dataset.readImages(train), train.length)));
+  t.true(sameValues(table.logits, await program.predict(await dataset.load(train), train.length)));
   t.true(new Set(table.logits).size > TRAIN);
 
   t.deepEqual(ready, [{ parameters: program.spec.model.parameterCount, stepsTotal: 3 }]);
@@ -256,14 +257,14 @@ test.serial(`a fixed teacher serves what is stored and compiles nothing for it (
   const ids = Uint32Array.from([40, 3, 3, 70, 12, 0], (row) => train[row] as number);
   const rows = Array.from(ids, (id) => rowOf(table, id));
   for (const epoch of [0, 7]) {
-    const got = await all.logits({ step: epoch, lane: 0, ids, epoch });
+    const got = await all.logits({ step: epoch, lane: 0, ids, partners: null, epoch });
     t.deepEqual(
       [...got],
       rows.flatMap((row) => [...table.logits.subarray(row * 4, (row + 1) * 4)]),
     );
   }
   const some = await open(['elm', 'ash'], 3);
-  const got = await some.logits({ step: 1, lane: 1, ids, epoch: 1 });
+  const got = await some.logits({ step: 1, lane: 1, ids, partners: null, epoch: 1 });
   for (const [index, row] of rows.entries()) {
     const [ash, beech, cedar, elm] = [0, 1, 2, 3].map((column) => table.logits[row * 4 + column] as number);
     t.deepEqual([...got.subarray(index * 3, index * 3 + 2)], [elm, ash] as number[]);
@@ -278,8 +279,8 @@ test.serial(`a fixed teacher serves what is stored and compiles nothing for it (
   // Images of other splits are not in the table.
   const test = dataset.idsOf('test').subarray(0, 2);
   const mixed = Uint32Array.of(test[0] as number, ids[0] as number, test[1] as number);
-  const answered = await all.logits({ step: 9, lane: 0, ids: mixed, epoch: 3 });
-  const computed = await program.predict(dataset.readImages(test), 2);
+  const answered = await all.logits({ step: 9, lane: 0, ids: mixed, partners: null, epoch: 3 });
+  const computed = await program.predict(await dataset.load(test), 2);
   const stored = table.logits.subarray((rows[0] as number) * 4, ((rows[0] as number) + 1) * 4);
   t.deepEqual([...answered], [...computed.subarray(0, 4), ...stored, ...computed.subarray(4)]);
   t.is(compute.opened, 2);
@@ -297,10 +298,10 @@ test.serial('a teacher that sees augmented images computes, by its own views and
   const batch = ids.slice(0, MICRO_BATCH);
   const program = await place.reference(MICRO_BATCH);
   for (const epoch of [0, 1]) {
-    const images = dataset.readImages(batch);
-    applyViews(images, batch, dataset.image, { seed: 5, epoch, flip: false, shift: 1 });
+    const images = await dataset.load(batch);
+    applyViews(images, batch, dataset.image, { ...NO_VIEWS, seed: 5, number: epoch, shift: 1 });
     const expected = await program.predict(images, batch.length);
-    t.true(sameValues(await stream.logits({ step: epoch, lane: 0, ids: batch, epoch }), expected));
+    t.true(sameValues(await stream.logits({ step: epoch, lane: 0, ids: batch, partners: null, epoch }), expected));
   }
 });
 
@@ -312,8 +313,8 @@ test.serial('a fixed teacher without stored answers computes them', async (t) =>
   const stream = await open(dataset.classNames);
   const ids = Uint32Array.of(4, 1);
   const program = await place.reference(MICRO_BATCH);
-  const expected = await program.predict(dataset.readImages(ids), 2);
-  t.true(sameValues(await stream.logits({ step: 0, lane: 0, ids, epoch: 3 }), expected));
+  const expected = await program.predict(await dataset.load(ids), 2);
+  t.true(sameValues(await stream.logits({ step: 0, lane: 0, ids, partners: null, epoch: 3 }), expected));
 });
 
 test.serial('stored answers of another teacher or other data are refused', async (t) => {

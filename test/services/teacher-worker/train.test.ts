@@ -1,8 +1,9 @@
 /** A teacher's training task in one process: a real compute thread and a real data set. */
 import test from 'ava';
+import { loadDropped } from '../../../lib/checkpoint/dropped.ts';
 import { loadModel, storeModel } from '../../../lib/checkpoint/models.ts';
 import { createMemoryStore } from '../../../lib/checkpoint/store.ts';
-import { openDataset } from '../../../lib/data/dataset.ts';
+import { openDataset } from '../../../lib/data/open-dataset.ts';
 import { Compute } from '../../../lib/distill/compute.ts';
 import { configureEngine } from '../../../lib/engine/environment.ts';
 import { networkOf } from '../../../lib/model/manifest-network.ts';
@@ -24,7 +25,7 @@ function job(init: string, views: string): JobSpec {
   return parseJobFile(`{apiVersion: stillhouse/v1, kind: Job, name: trees, seed: 5,
     data: {dataset: trees, views: ${views}},
     teachers: [{name: big, arch: resnet-8, init: "${init}", fineTune: head,
-      train: {lanes: 2, microBatch: 4, epochs: 3, optimizer: {type: sgd, learningRate: 0.1}}}],
+      train: {lanes: 2, microBatch: 4, epochs: 3, tail: drop, optimizer: {type: sgd, learningRate: 0.1}}}],
     students: [{name: few, arch: simple-cnn}]}`);
 }
 
@@ -62,6 +63,11 @@ test(`only the head moves, whether the images are the same in each epoch or not 
     t.is(ready.length, 1);
     t.is(ready[0]?.notice, '');
     t.is(ready[0]?.stepsTotal, result.last?.step);
+    const { epochs } = await loadDropped(objects, result.droppedDigest ?? '');
+    t.deepEqual(
+      epochs.map(({ length }) => length),
+      [6, 6, 6],
+    );
     return await loadModel(objects, result.modelDigest ?? '');
   };
   const kept = await train('{}');

@@ -150,7 +150,10 @@ test(`in eight bits every kind of layer stays close (seed ${SEED})`, async (t) =
   const weights = foldBatchNorm({ network: lowerNetwork(model.spec, model.spec.input), tensors: model.tensors });
   const preprocessing = manifestPreprocessing();
   const pixels = randomImages(input, 8, SEED);
-  const ranges = await observeRanges(weights, preprocessing, observedValues(weights), [{ pixels, count: 8 }]);
+  async function* batches() {
+    yield { pixels, count: 8 };
+  }
+  const ranges = await observeRanges(weights, preprocessing, observedValues(weights), batches());
   const options = { preprocessing, batchSize: 'dynamic', metadata: {} } as const;
   const session = await OnnxSession.open(encodeInt8Onnx(weights, options, ranges));
   const logits = (await session.run(pixels, [8, input.height, input.width, input.channels])).get('logits');

@@ -1,7 +1,8 @@
 import test, { type ExecutionContext } from 'ava';
 import { createRandom, shuffle } from '../../../../lib/base/random.ts';
 import { indexOfMax } from '../../../../lib/base/vectors.ts';
-import { type Dataset, openDataset } from '../../../../lib/data/dataset.ts';
+import type { Dataset } from '../../../../lib/data/dataset.ts';
+import { openDataset } from '../../../../lib/data/open-dataset.ts';
 import { OnnxSession } from '../../../../lib/engine/onnx-runtime.ts';
 import { type Tensor, tf } from '../../../../lib/engine/tf.ts';
 import { exportModel } from '../../../../lib/model/export/export-model.ts';
@@ -30,7 +31,7 @@ test(`a net that has learnt something answers in eight bits as it does in 32 (se
   const dataset = await openDataset(realDataRoot(), 'cifar10', { verifyContent: false });
   t.teardown(() => dataset.close());
   const start = randomModel(architectureNamed('simple-cnn'), dataset.image, 10, SEED);
-  const artefact = decoded(artefactOf(trainBriefly(start, dataset), dataset.classNames));
+  const artefact = decoded(artefactOf(await trainBriefly(start, dataset), dataset.classNames));
   const request = { dataset, calibrationImages: 64, evaluationImages: 300, batchSize: 'dynamic', signal } as const;
   const { bytes, floatBytes, report } = await quantiseModel(artefact, request);
   t.true(report.accuracy.float32 > 0.2, `learnt: ${report.accuracy.float32}`);
@@ -56,7 +57,7 @@ test(`eight bits stay close through residuals, depthwise convolutions and ReLU6 
     const artefact = decoded(artefactOf(model, dataset.classNames, dataset.image));
     const request = { dataset, calibrationImages: 32, evaluationImages: 32, batchSize: 'dynamic', signal } as const;
     const { bytes } = await quantiseModel(artefact, request);
-    const images = dataset.readImages(dataset.idsOf('test').subarray(0, 32));
+    const images = await dataset.load(dataset.idsOf('test').subarray(0, 32));
     const expected = await logitsOf((await exportModel(artefact, 'onnx', 'dynamic')) as Uint8Array, images, dataset);
     const error = relativeError(await logitsOf(bytes, images, dataset), expected);
     t.true(error < 0.1, `${name}: ${error}`);
@@ -80,7 +81,7 @@ test('images are taken from the classes of the model, and their classes are told
   const ids = dataset.idsOf('test').filter((id) => [1, 3].includes(dataset.labels[id] as number));
   const logits = await logitsOf(
     (await exportModel(artefact, 'onnx', 'dynamic')) as Uint8Array,
-    dataset.readImages(ids),
+    await dataset.load(ids),
     dataset,
   );
   const found = [...ids].filter((id, row) => {
@@ -147,19 +148,20 @@ async function logitsOf(model: Uint8Array, images: Float32Array, { image }: Data
 }
 
 /** Plain gradient descent, for nets without batch norm. */
-function trainBriefly(model: RandomModel, dataset: Dataset): RandomModel {
+async function trainBriefly(model: RandomModel, dataset: Dataset): Promise<RandomModel> {
   const { spec } = model;
   const parameters = model.parameters.slice();
   const ids = shuffle(dataset.idsOf('train').slice(), createRandom(SEED));
   for (let step = 0; step < STEPS; step++) {
     const batch = ids.subarray(step * BATCH, (step + 1) * BATCH);
+    const pixels = await dataset.load(batch);
     tf.tidy(() => {
       let offset = 0;
       const weights = spec.parameters.map(({ shape, size }) => {
         offset += size;
         return tf.tensor(parameters.slice(offset - size, offset), [...shape]);
       });
-      const images = tf.tensor4d(dataset.readImages(batch), [BATCH, 32, 32, 3]);
+      const images = tf.tensor4d(pixels, [BATCH, 32, 32, 3]);
       const input = tf.div(tf.sub(tf.div(images, 255), [...PREPROCESSING.mean]), [...PREPROCESSING.std]);
       const oneHot = tf.oneHot(
         tf.tensor1d(

@@ -2,6 +2,7 @@
 
 import type { JobState as _stillhouse_v1_JobState, JobState__Output as _stillhouse_v1_JobState__Output } from '../../stillhouse/v1/JobState.ts';
 import type { Phase as _stillhouse_v1_Phase, Phase__Output as _stillhouse_v1_Phase__Output } from '../../stillhouse/v1/Phase.ts';
+import type { SkippedSample as _stillhouse_v1_SkippedSample, SkippedSample__Output as _stillhouse_v1_SkippedSample__Output } from '../../stillhouse/v1/SkippedSample.ts';
 
 export interface Job {
   'id'?: (string);
@@ -14,6 +15,7 @@ export interface Job {
   'endedAt'?: (string);
   'revision'?: (number);
   'datasetDigest'?: (string);
+  'skippedSamples'?: (_stillhouse_v1_SkippedSample)[];
 }
 
 export interface Job__Output {
@@ -27,4 +29,5 @@ export interface Job__Output {
   'endedAt': (string);
   'revision': (number);
   'datasetDigest': (string);
+  'skippedSamples': (_stillhouse_v1_SkippedSample__Output)[];
 }

@@ -6,10 +6,12 @@ export interface LabelBatch {
   'key'?: (_stillhouse_v1_LogitsKey | null);
   'sampleIds'?: (number)[];
   'epoch'?: (number);
+  'partnerIds'?: (number)[];
 }
 
 export interface LabelBatch__Output {
   'key': (_stillhouse_v1_LogitsKey__Output | null);
   'sampleIds': (number)[];
   'epoch': (number);
+  'partnerIds': (number)[];
 }

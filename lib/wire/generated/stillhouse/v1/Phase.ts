@@ -33,6 +33,7 @@ export interface Phase {
   'finishedEpoch'?: (number);
   'finishedEpochLoss'?: (number | string);
   'finishedEpochAccuracy'?: (number | string);
+  'droppedDigest'?: (string);
 }
 
 export interface Phase__Output {
@@ -63,4 +64,5 @@ export interface Phase__Output {
   'finishedEpoch': (number);
   'finishedEpochLoss': (number);
   'finishedEpochAccuracy': (number);
+  'droppedDigest': (string);
 }

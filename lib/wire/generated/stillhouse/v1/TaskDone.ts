@@ -13,6 +13,7 @@ export interface TaskDone {
   'predictImagesPerSecond'?: (number | string);
   'rules'?: (_stillhouse_v1_RuleResult)[];
   'labelsDigest'?: (string);
+  'droppedDigest'?: (string);
 }
 
 export interface TaskDone__Output {
@@ -25,4 +26,5 @@ export interface TaskDone__Output {
   'predictImagesPerSecond': (number);
   'rules': (_stillhouse_v1_RuleResult__Output)[];
   'labelsDigest': (string);
+  'droppedDigest': (string);
 }

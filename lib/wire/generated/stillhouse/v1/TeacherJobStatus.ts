@@ -9,6 +9,7 @@ export interface TeacherJobStatus {
   'batchesServed'?: (number);
   'bytesSent'?: (number | string);
   'computeMs'?: (number | string);
+  'samplesCached'?: (number);
 }
 
 export interface TeacherJobStatus__Output {
@@ -19,4 +20,5 @@ export interface TeacherJobStatus__Output {
   'batchesServed': (number);
   'bytesSent': (number);
   'computeMs': (number);
+  'samplesCached': (number);
 }

@@ -14,6 +14,7 @@ export interface WorkerShare {
   'teacherWaitMs'?: (number | string);
   'averagingWaitMs'?: (number | string);
   'pid'?: (number);
+  'dataWaitMs'?: (number | string);
 }
 
 export interface WorkerShare__Output {
@@ -29,4 +30,5 @@ export interface WorkerShare__Output {
   'teacherWaitMs': (number);
   'averagingWaitMs': (number);
   'pid': (number);
+  'dataWaitMs': (number);
 }
