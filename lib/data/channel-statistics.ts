@@ -3,14 +3,14 @@ import type { ChannelStatistics, Dataset } from './dataset.ts';
 import { giveBackRoom } from './image-room.ts';
 
 /** Images that are looked at: enough for three digits. */
-const SAMPLES = 1000;
+export const STATISTICS_SAMPLES = 1000;
 /** Images that are in memory at a time. */
 const BATCH = 50;
 
 /** The same for every process that asks with the same ids. Pixels count as 0..1. @param ids of the training split */
 export async function channelStatistics(dataset: Dataset, ids: Uint32Array): Promise<ChannelStatistics> {
   const { height, width, channels } = dataset.image;
-  const sampled = ids.subarray(0, SAMPLES);
+  const sampled = ids.subarray(0, STATISTICS_SAMPLES);
   const sums = new Float64Array(channels);
   const squares = new Float64Array(channels);
   for (let from = 0; from < sampled.length; from += BATCH) {

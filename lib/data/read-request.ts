@@ -1,6 +1,5 @@
 /** What is asked of whoever reads records and makes images of them, in this thread or in another. */
-import type { ErrorCode } from '../base/errors.ts';
-import { StillhouseError } from '../base/errors.ts';
+import type { ThreadFailure } from '../base/thread-failure.ts';
 import type { ImageShape } from './manifest.ts';
 import type { SampleStorage } from './sample-source.ts';
 import type { ViewRule } from './views.ts';
@@ -58,24 +57,4 @@ export interface ThreadReply {
   readonly number: number;
   readonly images?: Float32Array;
   readonly failure?: ThreadFailure;
-}
-
-/** An error as data: threads cannot hand over objects of a class. */
-export interface ThreadFailure {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly field: string | undefined;
-  readonly hint: string | undefined;
-}
-
-export function failureOf(thrown: unknown): ThreadFailure {
-  const { code, message, field, hint } = StillhouseError.from(thrown, 'reading images');
-  return { code, message, field, hint };
-}
-
-export function errorOf({ code, message, field, hint }: ThreadFailure): StillhouseError {
-  return new StillhouseError(code, message, {
-    ...(field === undefined ? {} : { field }),
-    ...(hint === undefined ? {} : { hint }),
-  });
 }

@@ -3,8 +3,9 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { StillhouseError } from '../base/errors.ts';
 import { threadEntry } from '../base/thread-entry.ts';
+import { errorOf } from '../base/thread-failure.ts';
 import { takeIdleRoom } from './image-room.ts';
-import { errorOf, type ReadRequest, type ThreadReply, type ThreadRequest } from './read-request.ts';
+import type { ReadRequest, ThreadReply, ThreadRequest } from './read-request.ts';
 
 /** Bytes of images that threads are at work on or have lying ready; one request may be larger by itself. */
 const MAX_BYTES = 256 * 2 ** 20;

@@ -1,8 +1,9 @@
 /** A reader thread: answers requests one after the other with images, which it hands over. */
 import { parentPort } from 'node:worker_threads';
+import { failureOf } from '../base/thread-failure.ts';
 import { ImageReader } from './image-reader.ts';
 import { giveBackRoom } from './image-room.ts';
-import { failureOf, type ThreadReply, type ThreadRequest } from './read-request.ts';
+import type { ThreadReply, ThreadRequest } from './read-request.ts';
 
 const reader = new ImageReader({ mayBlock: true });
 /** One after the other: each request takes memory for its images. */
@@ -19,7 +20,7 @@ async function answer({ number, request, room }: ThreadRequest): Promise<void> {
     const reply: ThreadReply = { number, images };
     parentPort?.postMessage(reply, [images.buffer as ArrayBuffer]);
   } catch (error) {
-    const reply: ThreadReply = { number, failure: failureOf(error) };
+    const reply: ThreadReply = { number, failure: failureOf(error, 'reading images') };
     parentPort?.postMessage(reply);
   }
 }

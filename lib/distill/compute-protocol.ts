@@ -1,4 +1,5 @@
 /** Messages between a process's main thread and its compute thread. Large arrays are transferred, not copied. */
+import type { ThreadFailure } from '../base/thread-failure.ts';
 import type { CustomLossSource } from './custom-loss.ts';
 import type { MicroBatch, ProgramSpec, StepMetrics, StepMode } from './step-spec.ts';
 
@@ -33,18 +34,10 @@ export interface ComputeRequest {
   readonly arguments: unknown;
 }
 
-export interface ComputeFailure {
-  readonly code: string;
-  readonly message: string;
-  readonly field: string | undefined;
-  readonly hint: string | undefined;
-  readonly stack: string | undefined;
-}
-
 export interface ComputeReply {
   readonly id: number;
   readonly result?: unknown;
-  readonly failure?: ComputeFailure;
+  readonly failure?: ThreadFailure;
   /** The images that were handed over with the request, for their memory. */
   readonly room?: Float32Array;
 }

@@ -1,6 +1,7 @@
 /** The compute thread's body: runs programs one call after the other, so that the main thread's event loop never waits. */
 import { parentPort } from 'node:worker_threads';
-import { invariant, StillhouseError } from '../base/errors.ts';
+import { invariant } from '../base/errors.ts';
+import { failureOf } from '../base/thread-failure.ts';
 import { engineFingerprint } from '../engine/fingerprint.ts';
 import { engineInUse } from '../engine/tf.ts';
 import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest } from './compute-protocol.ts';
@@ -81,8 +82,7 @@ async function answer(request: ComputeRequest): Promise<ComputeReply> {
     const handler = handlers[request.call] as (args: unknown) => unknown;
     return { id: request.id, result: await handler(request.arguments) };
   } catch (thrown) {
-    const { code, message, field, hint, stack } = StillhouseError.from(thrown, `compute ${request.call}`);
-    return { id: request.id, failure: { code, message, field, hint, stack } };
+    return { id: request.id, failure: failureOf(thrown, `compute ${request.call}`) };
   }
 }
 

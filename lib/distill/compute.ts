@@ -1,17 +1,11 @@
 /** The main thread's end of the compute thread. Calls run in the order in which they are made. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, StillhouseError } from '../base/errors.ts';
+import { StillhouseError } from '../base/errors.ts';
 import { threadEntry } from '../base/thread-entry.ts';
+import { errorOf } from '../base/thread-failure.ts';
 import { giveBackRoom } from '../data/image-room.ts';
-import type {
-  ComputeCall,
-  ComputeCalls,
-  ComputeFailure,
-  ComputeReply,
-  ComputeRequest,
-  ProgramFacts,
-} from './compute-protocol.ts';
+import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest, ProgramFacts } from './compute-protocol.ts';
 import type { CustomLossSource } from './custom-loss.ts';
 import { slotNames } from './optimizer-spec.ts';
 import type { MicroBatch, ProgramSpec, StepMetrics, StepMode } from './step-spec.ts';
@@ -88,11 +82,6 @@ export class Compute {
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
   }
-}
-
-function errorOf({ code, message, field, hint, stack }: ComputeFailure): StillhouseError {
-  const place = { ...(field === undefined ? {} : { field }), ...(hint === undefined ? {} : { hint }) };
-  return new StillhouseError(code as ErrorCode, message, { ...place, cause: stack });
 }
 
 function engineFailure(error: unknown): StillhouseError {

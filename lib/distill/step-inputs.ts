@@ -1,13 +1,12 @@
 /** What coming steps are computed from, chosen and asked for ahead of the step that is computed. */
 
-import { laneBatch } from '../data/lanes.ts';
 import type { ImageShape } from '../data/manifest.ts';
-import { epochOrder, type SampleOrder } from '../data/order.ts';
 import { mixShares, PartnerPools, partnersOf } from '../data/views.ts';
+import { LaneWalk } from './lane-walk.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { MixedLabels } from './step-spec.ts';
 import type { ImageSource, RequestedImages } from './trainable-model.ts';
-import { epochSteps, type TrainingPlan, viewRule } from './training-plan.ts';
+import { type TrainingPlan, viewRule } from './training-plan.ts';
 
 export interface LogitsSource {
   /** Teacher logits of one lane's micro-batch, [ids, classes of the student]. */
@@ -62,20 +61,18 @@ const AHEAD_BYTES_MAX = 2 ** 27;
 /** The steps of a training, in order, from any of them on: what a step is computed from does not depend on those before it. */
 export class StepInputsAhead {
   readonly #options: StepInputsOptions;
-  readonly #perEpoch: number;
+  readonly #walk: LaneWalk;
   readonly #imageSteps: number;
   readonly #partners: PartnerPools;
   readonly #readAhead: ReadAhead | null;
   readonly #coming: StepInputs[] = [];
   /** The step behind those that are coming. */
   #next: number;
-  #epoch = -1;
-  #order: SampleOrder | undefined;
 
   constructor(options: StepInputsOptions) {
     this.#options = options;
     const { plan, lanes, image, images } = options;
-    this.#perEpoch = epochSteps(plan);
+    this.#walk = new LaneWalk(plan);
     this.#partners = new PartnerPools(plan);
     const { prefetch } = images;
     this.#readAhead = prefetch === undefined ? null : new ReadAhead({ ...options, prefetch });
@@ -113,14 +110,13 @@ export class StepInputsAhead {
   #choose(step: number): StepInputs {
     const { firstLane, lanes } = this.#options;
     this.#readAhead?.stepChosen(step);
-    const order = this.#orderOf(Math.floor(step / this.#perEpoch));
-    return { lanes: Array.from({ length: lanes }, (_, index) => this.#chooseLane(order, step, firstLane + index)) };
+    return { lanes: Array.from({ length: lanes }, (_, index) => this.#chooseLane(step, firstLane + index)) };
   }
 
-  #chooseLane(order: SampleOrder, step: number, lane: number): LaneInputs {
+  #chooseLane(step: number, lane: number): LaneInputs {
     const { plan, teacher, images, image } = this.#options;
-    const epoch = this.#epoch;
-    const ids = laneBatch(order, plan.lanes, lane, plan.microBatch, step % this.#perEpoch);
+    const epoch = this.#walk.epochOf(step);
+    const ids = this.#walk.idsOf(step, lane);
     const rule = viewRule(plan, epoch);
     const partners = partnersOf(ids, this.#partners, rule);
     const mixed =
@@ -139,14 +135,6 @@ export class StepInputsAhead {
         return { read: handled(requested.read), images: handled(requested.images) };
       }),
     };
-  }
-
-  #orderOf(epoch: number): SampleOrder {
-    if (this.#order === undefined || epoch !== this.#epoch) {
-      this.#order = epochOrder(this.#options.plan, epoch);
-      this.#epoch = epoch;
-    }
-    return this.#order;
   }
 }
 

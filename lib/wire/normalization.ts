@@ -1,5 +1,5 @@
 /** Mean and standard deviation by which a model's pixels are normalised. */
-import { channelStatistics } from '../data/channel-statistics.ts';
+import { channelStatistics, STATISTICS_SAMPLES } from '../data/channel-statistics.ts';
 import type { ChannelStatistics, Dataset } from '../data/dataset.ts';
 import type { NormalizeSpec } from './job-spec.ts';
 
@@ -8,9 +8,6 @@ const PRESETS = {
   imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
   cifar10: { mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
 } as const;
-
-/** Images that are looked at where a data set has no statistics of its own; see `channelStatistics`. */
-const SAMPLES = 1000;
 
 /**
  * What the job says; where it leaves it open, the data set's statistics, or those of some of its training images.
@@ -29,9 +26,9 @@ export async function normalization(
 
 /** The first ones, which are as good as any: import has shuffled. Of a pair of domains those come last that are the source's. */
 function looked({ sourceIds }: Dataset, train: Uint32Array): Uint32Array {
-  if (sourceIds.length === 0 || train.length <= SAMPLES) return train;
+  if (sourceIds.length === 0 || train.length <= STATISTICS_SAMPLES) return train;
   return Uint32Array.from(
-    { length: SAMPLES },
-    (_, index) => train[Math.floor((index * train.length) / SAMPLES)] as number,
+    { length: STATISTICS_SAMPLES },
+    (_, index) => train[Math.floor((index * train.length) / STATISTICS_SAMPLES)] as number,
   );
 }

@@ -2,7 +2,8 @@
 import { monotonicMs } from '../../lib/base/clock.ts';
 import { type LabelsTable, rowOf } from '../../lib/checkpoint/labels.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
-import { type ViewsSpec, viewNumber } from '../../lib/data/views.ts';
+import type { ViewsSpec } from '../../lib/data/views.ts';
+import { viewRule } from '../../lib/distill/training-plan.ts';
 import { AnswerCache } from './answer-cache.ts';
 
 export interface TeacherAnswersOptions {
@@ -80,12 +81,13 @@ export class TeacherAnswers {
    */
   #predict({ ids, partners, epoch }: AskedBatch, signal: AbortSignal): Promise<Answer> {
     const { dataset, seed, views, predict } = this.#options;
-    const view = viewNumber(views, epoch);
+    const rule = viewRule({ seed, views }, epoch);
+    const view = rule.number;
     return this.#inTurn(async () => {
       signal.throwIfAborted();
       const kept = this.#cache?.get({ view, ids, partners }) ?? null;
       if (kept !== null) return { logits: kept, computeMs: 0, cached: ids.length };
-      const images = await dataset.load(ids, { rule: { ...views, seed, number: view }, partners });
+      const images = await dataset.load(ids, { rule, partners });
       const askedMs = monotonicMs();
       const logits = await predict(images, ids.length);
       const answeredMs = monotonicMs();
