@@ -7,6 +7,7 @@ import { benchData, DATA_CASES } from './data/main.ts';
 import { benchPredict, PREDICT_NETS } from './predict/main.ts';
 import { NETS } from './step/cases.ts';
 import { benchStep } from './step/main.ts';
+import { benchTeacher, TEACHER_CASES } from './teacher/main.ts';
 
 // Of the processes that are measured: what plain TensorFlow.js takes says nothing about the product.
 process.env.STILLHOUSE_ENGINE = 'native';
@@ -47,6 +48,16 @@ program
   .action(async ({ python, case: cases }: { python?: string; case: string[] }) => {
     const options = { python, cases, environment: process.env };
     const isReached = await benchData(options, (line) => process.stdout.write(`${line}\n`));
+    if (!isReached) process.exitCode = 1;
+  });
+
+program
+  .command('teacher')
+  .description('distilling beside training alone, streams of logits, encodings of logits')
+  .addOption(new Option('--case <name...>', 'only these cases').choices(TEACHER_CASES).default([], 'all'))
+  .action(async ({ case: cases }: { case: string[] }) => {
+    const options = { cases, environment: process.env };
+    const isReached = await benchTeacher(options, (line) => process.stdout.write(`${line}\n`));
     if (!isReached) process.exitCode = 1;
   });
 

@@ -3,6 +3,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { StillhouseError } from '../lib/base/errors.ts';
 import type { Cluster__Output as Cluster } from '../lib/wire/generated/stillhouse/v1/Cluster.ts';
 import type { Job__Output as Job } from '../lib/wire/generated/stillhouse/v1/Job.ts';
+import type { JobScope } from '../lib/wire/generated/stillhouse/v1/JobScope.ts';
 import type { Model__Output as Model } from '../lib/wire/generated/stillhouse/v1/Model.ts';
 import type { Route__Output as Route } from '../lib/wire/generated/stillhouse/v1/Route.ts';
 import { dial, fromStatus, type RpcClient, unary } from '../lib/wire/grpc.ts';
@@ -25,8 +26,8 @@ export class CoordinatorClient {
   }
 
   /** @param spec the job file's text. The same key with the same spec answers the same job. */
-  submit(spec: string, idempotencyKey: string): Promise<Job> {
-    return unary(this.#client, 'SubmitJob', { spec, idempotencyKey }, this.#limits());
+  submit(spec: string, idempotencyKey: string, scope: JobScope = 'JOB_SCOPE_ALL'): Promise<Job> {
+    return unary(this.#client, 'SubmitJob', { spec, idempotencyKey, scope }, this.#limits());
   }
 
   get(id: string): Promise<Job> {

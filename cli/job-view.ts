@@ -1,6 +1,7 @@
 /** A job as lines for people. Pure. */
 import { hasEnded, type Job } from './coordinator-client.ts';
 import { type PhaseRate, PhaseRates } from './phase-rates.ts';
+import { teachingOf, waitShare } from './teaching.ts';
 import { clockTime, grouped, percent, rate } from './text.ts';
 
 export type Phase = Job['phases'][number];
@@ -12,6 +13,7 @@ export function stateName(state: string): string {
 
 const PHASE_NAMES: Readonly<Record<string, string>> = {
   PHASE_KIND_TRAIN_TEACHER: 'train teacher',
+  PHASE_KIND_EVALUATE_TEACHER: 'evaluate teacher',
   PHASE_KIND_LABEL: 'label by',
   PHASE_KIND_DISTIL: 'distil',
   PHASE_KIND_CONTROL: 'control',
@@ -36,17 +38,35 @@ export function accuracyOf(phase: Phase | undefined): number | null {
   return phase.accuracy;
 }
 
-/**
- * Share of the training's time for which the worker that waited longest waited for images, 0..1; null where nothing was
- * trained. The time is that of the steps, without compiling and evaluating.
- */
+/** As `waitShare`, for images. */
 export function dataWaitShare(phase: Phase | undefined): number | null {
-  if (phase === undefined || !isTraining(phase) || phase.imagesPerSecond <= 0) return null;
-  const images = phase.workers.reduce((sum, { samplesCommitted }) => sum + samplesCommitted, 0);
-  if (images === 0) return null;
-  const trainingMs = (1000 * images) / phase.imagesPerSecond;
-  return Math.min(1, Math.max(...phase.workers.map(({ dataWaitMs }) => dataWaitMs)) / trainingMs);
+  if (phase === undefined || !isTraining(phase)) return null;
+  return waitShare(phase, ({ dataWaitMs }) => dataWaitMs);
 }
+
+/** Seconds that the worker that took longest looked at the calibrate split between epochs; null where none did. */
+export function evaluationSeconds({ workers }: Pick<Phase, 'workers'>): number | null {
+  const longestMs = Math.max(0, ...workers.map(({ evaluationMs }) => evaluationMs));
+  return longestMs > 0 ? longestMs / 1000 : null;
+}
+
+/** The best epoch on the calibrate split, where the job looks at it after every epoch; else null. */
+export function bestEpochOf(phase: Phase | undefined): BestEpoch | null {
+  if (phase === undefined || phase.bestEpoch === 0) return null;
+  return { epoch: phase.bestEpoch, accuracy: phase.bestAccuracy, stoppedEarly: phase.stoppedEarly };
+}
+
+export interface BestEpoch {
+  /** From 1. */
+  readonly epoch: number;
+  /** On the calibrate split, 0..1. */
+  readonly accuracy: number;
+  /** Whether the training has ended before its last epoch, because it got no better. */
+  readonly stoppedEarly: boolean;
+}
+
+/** Less of a running phase's time is not worth the room. */
+const WAIT_SHOWN = 0.01;
 
 /** How far a running phase is, in pieces that a line or a bar puts together. */
 export interface ProgressParts {
@@ -73,6 +93,8 @@ export function progressParts(phase: Phase, now?: PhaseRate): ProgressParts | un
   if (!trains) counts.push(imagesDone(phase));
   const speeds = trains && now !== undefined ? [`${rate(now.stepsPerSecond)} steps/s`] : [];
   if (imagesPerSecond > 0) speeds.push(`${rate(imagesPerSecond)} images/s`);
+  const waited = teachingOf(phase)?.waitShare ?? 0;
+  if (waited >= WAIT_SHOWN) speeds.push(`waits for logits ${percent(waited)} of the time`);
   const quality = trains ? [`loss ${(epoch > 0 ? phase.epochLoss : phase.loss).toFixed(3)}`] : [];
   if (epoch > 0) quality.push(`accuracy ${percent(phase.epochAccuracy)}`);
   if (step >= stepsTotal) return { counts, speeds, quality, rest: [trains ? 'evaluating' : 'finishing'] };
@@ -104,9 +126,20 @@ export function phaseResult(phase: Phase): string {
   if (phase.imagesPerSecond > 0) parts.push(`${grouped(phase.imagesPerSecond)} images/s`);
   const waited = dataWaitShare(phase);
   if (waited !== null) parts.push(`waited for data ${percent(waited)} of the time`);
+  const evaluated = evaluationSeconds(phase);
+  if (evaluated !== null) parts.push(`looked at the calibrate split for ${evaluated.toFixed(1)} s`);
+  const waitedForLogits = teachingOf(phase)?.waitShare ?? null;
+  if (waitedForLogits !== null) parts.push(`waited for logits ${percent(waitedForLogits)} of the time`);
+  const best = bestEpochOf(phase);
+  if (best !== null) parts.push(bestText(best, phase));
   const accuracy = accuracyOf(phase);
   if (accuracy !== null) parts.push(`accuracy ${percent(accuracy)} of ${grouped(phase.evaluatedImages)} test images`);
   return `${phaseName(phase)}: ${parts.join(', ')}${ruleResults(phase)}`;
+}
+
+function bestText({ epoch, accuracy, stoppedEarly }: BestEpoch, { epoch: last }: Phase): string {
+  const kept = `epoch ${epoch} of ${last} kept (${percent(accuracy)} on the calibrate split)`;
+  return stoppedEarly ? `stopped early, ${kept}` : kept;
 }
 
 /** What each rule of the router came to; the one that counts is marked. */
@@ -132,6 +165,7 @@ export class ProgressLines {
   readonly #rates = new PhaseRates();
   readonly #lastState = new Map<number, string>();
   readonly #noticed = new Set<number>();
+  readonly #advised = new Map<number, string>();
   #lastMessage = '';
   #lastProgressMs = Number.NEGATIVE_INFINITY;
   #lastProgress = '';
@@ -149,6 +183,10 @@ export class ProgressLines {
       if (phase.notice !== '' && !this.#noticed.has(index)) {
         this.#noticed.add(index);
         lines.push(`${phaseName(phase)}: ${phase.notice}`);
+      }
+      if (phase.advice !== '' && this.#advised.get(index) !== phase.advice) {
+        this.#advised.set(index, phase.advice);
+        lines.push(`${phaseName(phase)}: ${phase.advice}`);
       }
       const state = stateName(phase.state);
       const changed = (this.#lastState.get(index) ?? 'pending') !== state;

@@ -1,6 +1,8 @@
 /** The report of a job as the lines that end a run. Pure. */
 import type { FloorResult } from '../lib/wire/job-floors.ts';
+import { evaluationSeconds } from './job-view.ts';
 import type { DataUse, JobReport, ModelResult, RouteAccuracy, RouteResult } from './report.ts';
+import { teachingLines } from './teaching.ts';
 import { byteSize, counted, grouped, percent, points, rate, table, times } from './text.ts';
 
 /** @param columns of the terminal, where the lines go to one: what the table of models has no room for is said below it */
@@ -9,6 +11,7 @@ export function reportLines(report: JobReport, columns = Number.POSITIVE_INFINIT
   const models = modelTable(report, columns);
   const blocks = [
     [...models.lines, '', ...legend(report, models)],
+    teachingBlock(report),
     routeLines(route),
     floorLines(floors),
     sampleLines(report),
@@ -53,7 +56,7 @@ function modelTable({ teachers, students, route }: JobReport, terminalColumns: n
   const rows: Cells[] = [
     ...teachers.map((teacher) => ({ role: 'teacher', ...modelCells(teacher) })),
     ...students.map((student) => ({
-      role: 'student',
+      role: student.assistant ? 'assistant' : 'student',
       ...modelCells(student),
       without: percent(student.control?.accuracy ?? null),
       gain: points(student.gain),
@@ -61,7 +64,7 @@ function modelTable({ teachers, students, route }: JobReport, terminalColumns: n
       faster: times(student.timesFaster),
     })),
   ];
-  if (route.accuracy !== null) rows.push(routeCells(route, students.length));
+  if (route.accuracy !== null) rows.push(routeCells(route, students.filter(({ assistant }) => !assistant).length));
   const hasControl = students.some(({ control }) => control !== null);
   const columns = (Object.keys(COLUMNS) as Column[]).filter(
     (column) => hasControl || (column !== 'without' && column !== 'gain'),
@@ -81,7 +84,7 @@ function modelCells(model: ModelResult): Cells {
   return {
     name,
     architecture: arch,
-    parameters: grouped(parameters),
+    parameters: parameters === 0 ? '-' : grouped(parameters),
     size: byteSize(weightBytes),
     accuracy: percent(accuracy),
     images: evaluatedImages === 0 ? '-' : grouped(evaluatedImages),
@@ -108,6 +111,7 @@ function routeCells(route: RouteResult, students: number): Cells {
 /** What the columns mean for this job, on what the numbers stand, and what the table had no room for. */
 function legend({ data, teachers, students, route }: JobReport, { rows, left }: ModelTable): string[] {
   const isPartly = data.labelled < data.train;
+  const models = [...teachers, ...students];
   const entries: [string, string][] = [['data', dataText(data, route.choice !== null)]];
   if (data.synthetic !== null) entries.push(['synthetic', data.synthetic]);
   if (data.skipped.length > 0) entries.push(['skipped', skippedText(data.skipped)]);
@@ -116,6 +120,7 @@ function legend({ data, teachers, students, route }: JobReport, { rows, left }: 
     const routed = route.accuracy === null ? '' : '; the router’s among all classes';
     entries.push(['accuracy', `right answers on the test images ${where}; a student’s among its own classes${routed}`]);
   }
+  if (models.some(({ best }) => best !== null)) entries.push(['epochs', bestText(models)]);
   if (students.some(({ control }) => control !== null)) {
     const images = isPartly ? `the ${grouped(data.labelled)} labelled images alone` : 'the same images';
     entries.push([
@@ -123,14 +128,19 @@ function legend({ data, teachers, students, route }: JobReport, { rows, left }: 
       `the same network and as many steps, without the teacher: ${images}; gain in percentage points`,
     ]);
   }
-  if ([...teachers, ...students].some(({ predictImagesPerSecond }) => predictImagesPerSecond !== null)) {
+  if (models.some(({ predictImagesPerSecond }) => predictImagesPerSecond !== null)) {
     entries.push(['images/s', 'answered while it was evaluated, computing alone; smaller, faster: than the teacher']);
   }
-  const waits = [...teachers, ...students, ...students.flatMap(({ control }) => control ?? [])]
-    .map(({ dataWaitShare }) => dataWaitShare)
-    .filter((share) => share !== null);
+  const trained = [...models, ...students.flatMap(({ control }) => control ?? [])];
+  const waits = trained.map(({ dataWaitShare }) => dataWaitShare).filter((share) => share !== null);
+  const looks = trained.map(evaluationSeconds).filter((seconds) => seconds !== null);
   if (waits.length > 0) {
-    entries.push(['data wait', `training waited for images at most ${percent(Math.max(...waits))} of its time`]);
+    const looked =
+      looks.length === 0 ? '' : `; it looked at the calibrate split for at most ${Math.max(...looks).toFixed(1)} s`;
+    entries.push([
+      'data wait',
+      `training waited for images at most ${percent(Math.max(...waits))} of its time${looked}`,
+    ]);
   }
   for (const column of left) {
     entries.push([COLUMNS[column], rows.map((row) => `${row.name} ${row[column] ?? '-'}`).join('; ')]);
@@ -146,6 +156,16 @@ function skippedText(skipped: DataUse['skipped']): string {
   return `${counted(skipped.length, 'damaged sample')}: ${shown.join(', ')}${more}`;
 }
 
+/** Which epoch's model each one is. */
+function bestText(models: readonly ModelResult[]): string {
+  const kept = models.flatMap(({ name, best }) => {
+    if (best === null) return [];
+    const end = best.stoppedEarly ? ', where training stopped early' : '';
+    return [`${name} as it was after epoch ${best.epoch} (${percent(best.accuracy)} of the calibrate split${end})`];
+  });
+  return kept.join('; ');
+}
+
 function dataText({ dataset, train, labelled, calibrate, test }: DataUse, isRuleChosen: boolean): string {
   const trained =
     labelled < train
@@ -153,6 +173,19 @@ function dataText({ dataset, train, labelled, calibrate, test }: DataUse, isRule
       : `${grouped(train)} training images, all with their labels`;
   const chosen = isRuleChosen ? `; ${counted(calibrate, 'calibrate image')}, whose labels chose the router’s rule` : '';
   return `${trained}${chosen}; ${counted(test, 'test image')} of ${dataset}`;
+}
+
+/** How each student got its logits. */
+function teachingBlock({ students }: JobReport): string[] {
+  return students.flatMap(({ name, taughtBy, teaching }) => {
+    if (teaching === null) return [];
+    const waited =
+      teaching.waitShare === null ? '' : `; it waited for logits ${percent(teaching.waitShare)} of its time`;
+    return [
+      `${name} was taught by ${taughtBy.join(', ')}${waited}`,
+      ...teachingLines(teaching).map((line) => `  ${line}`),
+    ];
+  });
 }
 
 /** The router by each rule, where there is more than one to compare. */

@@ -1,11 +1,12 @@
 /** What came of a job, as data: what `report.json` holds. Pure. */
 import { architectureLabel } from '../lib/model/architecture-choice.ts';
-import type { JobSpec } from '../lib/wire/job-file.ts';
 import { type FloorResult, floorResults } from '../lib/wire/job-floors.ts';
 import { withoutSources } from '../lib/wire/job-losses.ts';
 import { controlRouteName } from '../lib/wire/job-routes.ts';
+import type { JobSpec, StudentSpec, TeacherSpec } from '../lib/wire/job-spec.ts';
 import type { Job } from './coordinator-client.ts';
-import { accuracyOf, dataWaitShare, type Phase, shareOf } from './job-view.ts';
+import { accuracyOf, type BestEpoch, bestEpochOf, dataWaitShare, type Phase, shareOf } from './job-view.ts';
+import { type Teaching, teachingOf } from './teaching.ts';
 
 /** Fields may be added within a version: who reads a report ignores those that it does not know. */
 export interface JobReport {
@@ -43,8 +44,10 @@ export interface DataUse {
 
 export interface ModelResult {
   readonly name: string;
+  /** Of a teacher that the job has brought along from another framework: where it comes from. */
   readonly arch: string;
   readonly digest: string;
+  /** 0 where it is not known. */
   readonly parameters: number;
   /** Of `weights.safetensors`; null when the model was not saved. */
   readonly weightBytes: number | null;
@@ -61,12 +64,20 @@ export interface ModelResult {
   /** Of answering, compute alone; null when not measured. */
   readonly predictImagesPerSecond: number | null;
   readonly seconds: number;
+  /** Where the job looks at the calibrate split after every epoch: whose model this is; else null. */
+  readonly best: BestEpoch | null;
   /** With `train.tail: drop`, how many training images each epoch has left out; null otherwise, and when it is not known. */
   readonly droppedPerEpoch: readonly number[] | null;
   readonly workers: Phase['workers'];
 }
 
 export interface StudentResult extends ModelResult {
+  /** Whether it was there to teach others: it is not published, and no leg of the route. */
+  readonly assistant: boolean;
+  /** Whom it has learnt from, by name. */
+  readonly taughtBy: readonly string[];
+  /** How it got its logits; null before it has. */
+  readonly teaching: Teaching | null;
   /** The same student without the teacher; null when the job has no control arm. */
   readonly control: ModelResult | null;
   /** Accuracy above the control arm's, a difference of shares. */
@@ -133,10 +144,10 @@ export interface ReportInput {
 export function buildReport(input: ReportInput): JobReport {
   const { job, spec, samples, samplesProblem } = input;
   const { id, name, state, createdAt, endedAt, datasetDigest } = job;
-  const teachers = spec.teachers.map(({ name, arch }) =>
-    modelResult(input, name, architectureLabel(arch), phaseOf(job, 'TRAIN_TEACHER', name)),
+  const teachers = spec.teachers.map((teacher) =>
+    modelResult(input, teacher.name, originOf(teacher), teacherPhase(job, teacher.name)),
   );
-  const students = spec.students.map(({ name, arch }) => studentResult(input, name, architectureLabel(arch), teachers));
+  const students = spec.students.map((student) => studentResult(input, student, teachers));
   return {
     formatVersion: 1,
     job: { id, name, state, createdAt, endedAt, datasetDigest },
@@ -154,7 +165,7 @@ export function buildReport(input: ReportInput): JobReport {
     students,
     route: routeResult(job, spec, teachers, students),
     floors: floorResults(spec, {
-      teacher: (name) => accuracyOf(phaseOf(job, 'TRAIN_TEACHER', name)),
+      teacher: (name) => accuracyOf(teacherPhase(job, name)),
       student: (name) => accuracyOf(phaseOf(job, 'DISTIL', name)),
       control: (name) => accuracyOf(phaseOf(job, 'CONTROL', name)),
       route: () => accuracyOf(phaseOf(job, 'EVALUATE_ROUTE', spec.publish.route)),
@@ -170,6 +181,22 @@ export function buildReport(input: ReportInput): JobReport {
 
 function phaseOf(job: Job, kind: string, subject: string): Phase | undefined {
   return job.phases.find((phase) => phase.kind === `PHASE_KIND_${kind}` && phase.subject === subject);
+}
+
+/** A teacher is trained, or there already and evaluated. */
+function teacherPhase(job: Job, name: string): Phase | undefined {
+  return phaseOf(job, 'TRAIN_TEACHER', name) ?? phaseOf(job, 'EVALUATE_TEACHER', name);
+}
+
+const FRAMEWORKS = { onnx: 'ONNX', 'saved-model': 'SavedModel', tfjs: 'TensorFlow.js' } as const;
+
+/** The architecture; of a teacher whose own is not known, where it comes from. */
+function originOf(teacher: TeacherSpec): string {
+  const { from } = teacher;
+  if (from === undefined) return architectureLabel(teacher.arch);
+  if (from.type === 'endpoint') return `${from.model} at ${from.url}`;
+  if (from.type !== 'weights') return FRAMEWORKS[from.type];
+  return from.arch === undefined ? from.weights : architectureLabel(from.arch);
 }
 
 function modelResult(
@@ -193,6 +220,7 @@ function modelResult(
     dataWaitShare: dataWaitShare(phase),
     predictImagesPerSecond: positive(phase?.predictImagesPerSecond),
     seconds: phase?.seconds ?? 0,
+    best: bestEpochOf(phase),
     droppedPerEpoch: droppedPerEpoch.get(phase?.droppedDigest ?? '') ?? null,
     workers: phase?.workers ?? [],
   };
@@ -200,15 +228,19 @@ function modelResult(
 
 function studentResult(
   input: ReportInput,
-  name: string,
-  arch: string,
+  { name, arch: choice, assistant, teachers: names = input.spec.teachers.map((one) => one.name) }: StudentSpec,
   [teacher]: readonly ModelResult[],
 ): StudentResult {
-  const distilled = modelResult(input, name, arch, phaseOf(input.job, 'DISTIL', name));
+  const arch = architectureLabel(choice);
+  const phase = phaseOf(input.job, 'DISTIL', name);
+  const distilled = modelResult(input, name, arch, phase);
   const controlPhase = phaseOf(input.job, 'CONTROL', name);
   const control = controlPhase === undefined ? null : modelResult(input, name, arch, controlPhase);
   return {
     ...distilled,
+    assistant,
+    taughtBy: names,
+    teaching: teachingOf(phase),
     control,
     gain: difference(distilled.accuracy, control?.accuracy),
     timesSmaller: ratio(teacher?.weightBytes, distilled.weightBytes),
@@ -220,8 +252,9 @@ function routeResult(
   job: Job,
   spec: JobSpec,
   [teacher]: readonly ModelResult[],
-  students: readonly StudentResult[],
+  all: readonly StudentResult[],
 ): RouteResult {
+  const students = all.filter(({ assistant }) => !assistant);
   const own = routeAccuracy(job, spec.publish.route);
   const control = spec.evaluate.controlRoute ? routeAccuracy(job, controlRouteName(spec)) : null;
   const sizes = students.map(({ weightBytes }) => weightBytes).filter((bytes) => bytes !== null);

@@ -92,7 +92,7 @@ async function writeReport(run: Run, job: Job): Promise<JobReport> {
   if (!isWhole(job)) return report;
   const droppedPerEpoch = await unlessAborted(saveDropped(objects, job, folder.dropped), signal);
   write({ droppedPerEpoch });
-  const weightBytes = await unlessAborted(saveModels(objects, job, folder.models), signal);
+  const weightBytes = await unlessAborted(saveModels(objects, job, checked.spec, folder.models), signal);
   write({ droppedPerEpoch, weightBytes });
   return write({ droppedPerEpoch, weightBytes, ...(await askSamples(run)) });
 }

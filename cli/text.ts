@@ -79,6 +79,6 @@ export function shownPath(path: string): string {
 }
 
 /** `1 teacher`, `2 teachers`. */
-export function counted(count: number, noun: string): string {
-  return `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
+export function counted(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${grouped(count)} ${count === 1 ? noun : nouns}`;
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monotonicMs, unlessAborted } from '../../lib/base/clock.ts';
 import { describeError, StillhouseError } from '../../lib/base/errors.ts';
+import { logitsRoot } from '../../lib/base/folders.ts';
 import { availableCores } from '../../lib/base/machine.ts';
 import type { Environment } from '../../lib/base/settings.ts';
 import { ALLOW_CUSTOM_CODE } from '../../lib/wire/job-losses.ts';
@@ -22,6 +23,8 @@ export interface Endpoints {
   readonly coordinator: string;
   readonly router: { readonly grpc: string; readonly http: string };
   readonly nats: string;
+  /** Where each process answers Prometheus, by its name. */
+  readonly metrics: Readonly<Record<string, string>>;
 }
 
 export interface ClusterOptions extends ClusterSize {
@@ -107,14 +110,25 @@ export class LocalCluster {
     const nats = natsBinary === undefined ? (externalNats ?? '') : await this.#startNats(natsBinary);
     const [coordinatorPlan, ...plans] = planCluster(this.#options, availableCores());
     if (coordinatorPlan === undefined) throw new StillhouseError('INTERNAL', 'the plan has a coordinator');
-    const coordinator = addressIn(await this.#startService(coordinatorPlan, { NATS_URL: nats }), 'coordinator');
+    const coordinatorLine = await this.#startService(coordinatorPlan, { NATS_URL: nats });
+    const coordinator = addressIn(coordinatorLine, 'coordinator');
     const common = { NATS_URL: nats, STILLHOUSE_COORDINATOR: coordinator };
     const lines = await Promise.all(plans.map((plan) => this.#startService(plan, common)));
     const router = lines[plans.findIndex(({ role }) => role === 'router')];
     if (router === undefined || typeof router.http !== 'string') {
       throw new StillhouseError('INTERNAL', 'the router did not say where it answers HTTP');
     }
-    this.#endpoints = { coordinator, router: { grpc: addressIn(router, 'router'), http: router.http }, nats };
+    const started = [
+      [coordinatorPlan, coordinatorLine] as const,
+      ...plans.map((plan, at) => [plan, lines[at]] as const),
+    ];
+    const metrics = Object.fromEntries(
+      started.flatMap(([{ name }, line]) =>
+        typeof line?.metrics === 'string' ? [[name, `http://${line.metrics}/metrics`]] : [],
+      ),
+    );
+    const { http } = router;
+    this.#endpoints = { coordinator, router: { grpc: addressIn(router, 'router'), http }, nats, metrics };
   }
 
   async #startNats(binary: string): Promise<string> {
@@ -144,6 +158,8 @@ export class LocalCluster {
         ...this.#context.environment,
         ...common,
         ...plan.environment,
+        // One folder for all: what a teacher has stored, students read themselves.
+        STILLHOUSE_LOGITS: logitsRoot(this.#context.environment),
         STILLHOUSE_HOST: '127.0.0.1',
         STILLHOUSE_ADVERTISE: '127.0.0.1',
         STILLHOUSE_EXIT_WITH_PARENT: '1',

@@ -31,6 +31,7 @@ export const SHUTDOWN_ORDER: readonly Role[] = ['router', 'specialist', 'student
 const PORT_OFFSETS = { nats: 0, coordinator: 1, router: 2, teacher: 10, student: 20, specialist: 30 } as const;
 const ROUTER_HTTP_OFFSET = 3;
 const HEALTH_OFFSET = 100;
+const METRICS_OFFSET = 200;
 const WORKERS_PER_ROLE_MAX = 10;
 const PORT_MAX = 65_535;
 
@@ -101,6 +102,7 @@ export function fixedPorts(size: ClusterSize, withNats: boolean): { port: number
   const services = planCluster(size, 1).flatMap(({ name, environment }) => [
     { port: Number(environment.STILLHOUSE_PORT), use: name },
     { port: Number(environment.STILLHOUSE_HEALTH_PORT), use: `${name} (health)` },
+    { port: Number(environment.STILLHOUSE_METRICS_PORT), use: `${name} (metrics)` },
     ...(environment.STILLHOUSE_HTTP_PORT === undefined
       ? []
       : [{ port: Number(environment.STILLHOUSE_HTTP_PORT), use: `${name} (http)` }]),
@@ -116,8 +118,10 @@ export function fixedPorts(size: ClusterSize, withNats: boolean): { port: number
 
 function ports(size: ClusterSize, offset: number): Environment {
   const { portBase } = size;
+  const at = (distance: number) => String(portBase === undefined ? 0 : portBase + offset + distance);
   return {
-    STILLHOUSE_PORT: String(portBase === undefined ? 0 : portBase + offset),
-    STILLHOUSE_HEALTH_PORT: String(portBase === undefined ? 0 : portBase + offset + HEALTH_OFFSET),
+    STILLHOUSE_PORT: at(0),
+    STILLHOUSE_HEALTH_PORT: at(HEALTH_OFFSET),
+    STILLHOUSE_METRICS_PORT: at(METRICS_OFFSET),
   };
 }

@@ -14,6 +14,7 @@ const stateSchema = z.object({
   coordinator: z.string(),
   router: z.object({ grpc: z.string(), http: z.string() }),
   nats: z.string(),
+  metrics: z.record(z.string(), z.string()).default({}),
 });
 
 /** Writes the note; the returned function removes it, unless another cluster has written its own since. */

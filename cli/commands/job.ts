@@ -14,6 +14,7 @@ import { readJob } from '../job-input.ts';
 import { ProgressLines, phaseProgress, phaseResult, stateName } from '../job-view.ts';
 import { addJobFileOptions, coordinatorOption, type JobFileOptions, natsAddress } from '../options.ts';
 import { saveDropped } from '../run-folder/dropped.ts';
+import { teachingLines, teachingOf } from '../teaching.ts';
 import { counted, table } from '../text.ts';
 
 interface GetOptions extends JsonOption {
@@ -162,6 +163,8 @@ function jobLines(job: Job): string[] {
     const state = stateName(phase.state);
     if (state === 'pending') lines.push(`  ${phaseResult(phase).split(':')[0]}: pending`);
     else lines.push(`  ${state === 'running' ? phaseProgress(phase) : phaseResult(phase)}`);
+    const teaching = teachingOf(phase);
+    if (teaching !== null) for (const line of teachingLines(teaching)) lines.push(`    ${line}`);
   }
   return lines;
 }

@@ -116,12 +116,18 @@ async function runIn(
 /** A cluster of its own starts without any published model; only with `NATS_URL` it may find some. */
 function refuseInits(spec: JobSpec, environment: Environment): void {
   if (environment.NATS_URL) return;
-  const isPublished = (init: string | undefined) =>
-    init !== undefined && !isAbsolute(init) && !init.startsWith('pretrained:');
-  const index = spec.students.findIndex(({ init }) => isPublished(init));
-  const isTeacher = index === -1 && isPublished(spec.teachers[0]?.init);
-  if (index === -1 && !isTeacher) return;
-  const field = isTeacher ? 'teachers[0].init' : `students[${index}].init`;
+  const isPublished = (model: string | undefined) =>
+    model !== undefined && !isAbsolute(model) && !model.startsWith('pretrained:');
+  const teachers = spec.teachers.map((teacher, index): [string, string | undefined] => {
+    if (teacher.from === undefined) return [`teachers[${index}].init`, teacher.init];
+    return [`teachers[${index}].from.weights`, teacher.from.type === 'weights' ? teacher.from.weights : undefined];
+  });
+  const students = spec.students.map(({ init }, index): [string, string | undefined] => [
+    `students[${index}].init`,
+    init,
+  ]);
+  const [field] = [...teachers, ...students].find(([, model]) => isPublished(model)) ?? [];
+  if (field === undefined) return;
   const message = `${field}: a run starts a cluster of its own, which has no published models to start from`;
   throw new StillhouseError('INVALID_ARGUMENT', message, {
     field,

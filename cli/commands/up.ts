@@ -27,8 +27,9 @@ Examples:
   $ stillhouse up --json
 
 Fixed ports, from the port base: nats +0, coordinator +1, router +2 (gRPC) and +3 (HTTP), teachers +10, students +20,
-specialists +30; health ports 100 above.
-Environment: STILLHOUSE_NATS_SERVER (binary to use), NATS_URL (server to use instead), STILLHOUSE_CACHE, STILLHOUSE_DATA.`,
+specialists +30; health ports 100 above, metrics 200 above.
+Environment: STILLHOUSE_NATS_SERVER (binary to use), NATS_URL (server to use instead), STILLHOUSE_CACHE, STILLHOUSE_DATA,
+STILLHOUSE_LOGITS (folder of stored logits).`,
     )
     .action((options: UpOptions) => up(options, context));
 }
@@ -49,6 +50,7 @@ async function up(options: UpOptions, context: CliContext): Promise<void> {
         context.out(`coordinator  ${endpoints.coordinator}`);
         context.out(`router       ${endpoints.router.grpc} (gRPC), ${endpoints.router.http}`);
         context.out(`nats         ${endpoints.nats}`);
+        for (const [name, url] of Object.entries(endpoints.metrics)) context.out(`${name.padEnd(11)}  ${url}`);
       }
       const end = AbortSignal.any([context.signal, cluster.failure]);
       await untilAborted(end);

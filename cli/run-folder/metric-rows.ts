@@ -2,7 +2,8 @@
  * The rows of `metrics.jsonl`: one for each progress of a phase that was seen, one for the phase's end. What does not apply to a
  * phase is left out. Pure.
  */
-import { accuracyOf, dataWaitShare, isTraining, type Phase, stateName } from '../job-view.ts';
+import { accuracyOf, bestEpochOf, dataWaitShare, isTraining, type Phase, stateName } from '../job-view.ts';
+import { teachingOf } from '../teaching.ts';
 import { type PhaseChange, phaseKind } from './phase-changes.ts';
 
 export type MetricRow = Readonly<Record<string, unknown>>;
@@ -36,12 +37,16 @@ function resultOf(phase: Phase): MetricRow {
   const { evaluatedImages, predictImagesPerSecond, rule, rules, workers } = phase;
   const accuracy = accuracyOf(phase);
   const waited = dataWaitShare(phase);
+  const best = bestEpochOf(phase);
+  const teaching = teachingOf(phase);
   return {
     seconds,
     workers: workers.length,
     ...(step > 0 ? { step, imagesPerSecond } : {}),
     ...(isTraining(phase) && step > 0 ? { firstLoss, loss } : {}),
     ...(waited === null ? {} : { dataWaitShare: waited }),
+    ...(best === null ? {} : { best }),
+    ...(teaching === null ? {} : { teaching }),
     ...(accuracy === null ? {} : { accuracy, evaluatedImages }),
     ...(predictImagesPerSecond > 0 ? { predictImagesPerSecond } : {}),
     ...(parameters > 0 ? { parameters } : {}),

@@ -8,9 +8,12 @@ export function monotonicMs(): number {
   return performance.now();
 }
 
-/** Wall-clock time as ISO 8601, for records that people read; never for measuring. */
-export function wallClockIso(): string {
-  return new Date().toISOString();
+/**
+ * Wall-clock time as ISO 8601, for records that people read; never for measuring.
+ * @param ms since 1970; default now
+ */
+export function wallClockIso(ms = Date.now()): string {
+  return new Date(ms).toISOString();
 }
 
 /** Wall-clock milliseconds since 1970, for ids and records. */
@@ -40,6 +43,11 @@ export function sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
 /** Lets whatever else is due come first, timers too: between parts of work that takes long. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** Lets what has come in by now be looked at first. Unlike `nextTurn` it takes no time by itself; timers may come later. */
+export function nextPass(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Resolves when the signal is aborted. */

@@ -1,10 +1,24 @@
 /** Content digests. A digest names a thing everywhere: `sha256:` and 64 hex digits. */
 import { createHash } from 'node:crypto';
+import { nextTurn } from './clock.ts';
 import { StillhouseError } from './errors.ts';
+
+/** Hashed within milliseconds. */
+const PIECE_BYTES = 8 << 20;
 
 export function sha256(...parts: readonly (Uint8Array | string)[]): string {
   const hash = createHash('sha256');
   for (const part of parts) hash.update(part);
+  return `sha256:${hash.digest('hex')}`;
+}
+
+/** The same of what may be large: whatever else is due comes in between. */
+export async function sha256InPieces(bytes: Uint8Array): Promise<string> {
+  const hash = createHash('sha256');
+  for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
+    if (start > 0) await nextTurn();
+    hash.update(bytes.subarray(start, start + PIECE_BYTES));
+  }
   return `sha256:${hash.digest('hex')}`;
 }
 

@@ -15,3 +15,10 @@ export function cacheRoot(environment: Environment): string {
 export function dataRoot(environment: Environment): string {
   return environment.STILLHOUSE_DATA ? resolve(environment.STILLHOUSE_DATA) : join(cacheRoot(environment), 'data');
 }
+
+/** The folder of stored logits: `$STILLHOUSE_LOGITS`, else `logits` in the cache. */
+export function logitsRoot(environment: Environment): string {
+  return environment.STILLHOUSE_LOGITS
+    ? resolve(environment.STILLHOUSE_LOGITS)
+    : join(cacheRoot(environment), 'logits');
+}

@@ -2,9 +2,10 @@
  * One process at a time: a file that says which process has something. A process that was killed leaves it behind, which shows:
  * nobody has that id any more, or somebody who started at another time.
  */
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import { wallClockMs } from './clock.ts';
 import { isAlive, startOf } from './process-alive.ts';
 
 export interface ProcessLock {
@@ -38,10 +39,14 @@ export function takeProcessLock(file: string): ProcessLock | undefined {
   };
 }
 
-/** Whether the file is there and its process is not. A file without a process in it is being written at this moment. */
-export function isLeftBehind(file: string): boolean {
+/**
+ * Whether the file is there and its process is not. A file without a process in it is being written at this moment.
+ * @param untouchedMs after which a process on another machine is taken for gone, where processes touch their files; default never
+ */
+export function isLeftBehind(file: string, untouchedMs = Number.POSITIVE_INFINITY): boolean {
   const holder = readHolder(file);
-  if (holder === undefined || (holder.host !== undefined && holder.host !== hostname())) return false;
+  if (holder === undefined) return false;
+  if (holder.host !== undefined && holder.host !== hostname()) return untouchedFor(file) > untouchedMs;
   if (holder.pid === process.pid) return !held.has(resolve(file));
   if (!isAlive(holder.pid)) return true;
   const start = startOf(holder.pid);
@@ -54,6 +59,12 @@ export function holderOf(file: string): string | undefined {
   if (holder === undefined) return undefined;
   const elsewhere = holder.host === undefined || holder.host === hostname() ? '' : ` on ${holder.host}`;
   return `process ${holder.pid}${elsewhere}`;
+}
+
+/** In milliseconds; 0 for a file that is not there any more. */
+function untouchedFor(file: string): number {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats === undefined ? 0 : wallClockMs() - stats.mtimeMs;
 }
 
 interface Holder {

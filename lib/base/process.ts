@@ -15,14 +15,25 @@ export interface ProcessContext {
   fail(error: unknown): void;
 }
 
-/** Milliseconds that the body has to return after the signal; then the process exits all the same. */
+export interface ProcessOptions {
+  /** That the body has to return after the signal; then the process exits all the same. Default 10 s. */
+  readonly shutdownLimitMs?: number;
+}
+
 const SHUTDOWN_LIMIT_MS = 10_000;
 
+/** npm and shells forward a Ctrl-C that the terminal has sent already: within this time it is the same one. */
+const SAME_SIGNAL_MS = 1000;
+
 /**
- * Runs a service. With `STILLHOUSE_EXIT_WITH_PARENT` set, the end of standard input ends the process too: a local cluster
- * holds the other end, so its children never outlive it, however it dies.
+ * Runs a service. The first signal ends it in order, a later one at once. With `STILLHOUSE_EXIT_WITH_PARENT` set, the end of
+ * standard input ends the process too: a local cluster holds the other end, so its children never outlive it, however it dies.
  */
-export async function runProcess(name: string, body: (context: ProcessContext) => Promise<void>): Promise<never> {
+export async function runProcess(
+  name: string,
+  body: (context: ProcessContext) => Promise<void>,
+  { shutdownLimitMs = SHUTDOWN_LIMIT_MS }: ProcessOptions = {},
+): Promise<never> {
   const settings = new Settings(process.env);
   const logger = openLog(name, settings);
   const controller = new AbortController();
@@ -32,16 +43,22 @@ export async function runProcess(name: string, body: (context: ProcessContext) =
     logger.info({ reason }, 'ending');
     controller.abort(new StillhouseError('CANCELLED', reason));
     setTimeout(() => {
-      logger.error({ limitMs: SHUTDOWN_LIMIT_MS }, 'shutdown took too long');
+      logger.error({ limitMs: shutdownLimitMs }, 'shutdown took too long');
       process.exit(1);
-    }, SHUTDOWN_LIMIT_MS).unref();
+    }, shutdownLimitMs).unref();
+  };
+  let signalledMs: number | undefined;
+  const onSignal = (signal: string) => {
+    signalledMs ??= performance.now();
+    if (performance.now() - signalledMs > SAME_SIGNAL_MS) process.exit(1);
+    end(signal);
   };
   const fail = (error: unknown) => {
     failure ??= error;
     end(`error: ${describeError(error)}`);
   };
-  process.on('SIGINT', () => end('SIGINT'));
-  process.on('SIGTERM', () => end('SIGTERM'));
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
   if (settings.flag('STILLHOUSE_EXIT_WITH_PARENT')) {

@@ -1,47 +1,64 @@
 /**
- * A teacher's answers to the images of a data set, each as it is, without augmentation: what is computed once and then looked
- * up. An object of the store, written as safetensors.
+ * The class that a teacher answered for each image of a data set as it is, without augmentation: by it images without labels are
+ * dealt out. An object of the store: 4 bytes of header length, a JSON header, sample ids in 32 bits, classes in 16 or 32 bits,
+ * all little-endian.
  */
-import { StillhouseError } from '../base/errors.ts';
-import { digestSchema } from '../data/json-document.ts';
-import { decodeSafetensors, encodeSafetensors, type NamedTensor } from '../model/safetensors.ts';
+import { endianness } from 'node:os';
+import { z } from 'zod';
+import { bytesOf } from '../base/digest.ts';
+import { invariant, StillhouseError } from '../base/errors.ts';
+import { canonicalJson } from '../data/canonical-json.ts';
+import { decodeUtf8, digestSchema, parseJsonDocument } from '../data/json-document.ts';
 import type { ObjectStore } from './store.ts';
 
 export interface LabelsTable {
   /** Of the data set whose samples `ids` names. */
   readonly datasetDigest: string;
-  /** Of the artefact of the model that answered. */
+  /** Of the teacher that answered. */
   readonly teacherDigest: string;
+  /** Of the data set. */
+  readonly classes: number;
   /** Sample ids, ascending, each once. */
   readonly ids: Uint32Array;
-  /** Of the teacher: columns of `logits`, in the order of its outputs. */
-  readonly classes: number;
-  /** Before any softmax, all finite, row-major [ids, classes]. */
-  readonly logits: Float32Array;
+  /** By row of `ids`: a class of the data set. */
+  readonly answers: Uint16Array | Uint32Array;
 }
 
-const FORMAT_VERSION = '1';
-const IDS = 'ids';
-const LOGITS = 'logits';
-
-/** Ids are written as float32, which holds all whole numbers below this. */
-const ID_LIMIT = 2 ** 24;
+const FORMAT_VERSION = 2;
+const LENGTH_BYTES = 4;
+const HEADER_BYTES_MAX = 4096;
+const ID_BYTES = Uint32Array.BYTES_PER_ELEMENT;
 
 const HINT = 'let the teacher label the images again';
 
+const headerSchema = z.strictObject({
+  formatVersion: z.literal(FORMAT_VERSION),
+  datasetDigest: digestSchema,
+  teacherDigest: digestSchema,
+  classes: z.int().min(1),
+  samples: z.int().min(1),
+});
+
+/** An empty table of answers for so many samples. @param classes of the data set */
+export function answersFor(samples: number, classes: number): Uint16Array | Uint32Array {
+  return classes <= 2 ** 16 ? new Uint16Array(samples) : new Uint32Array(samples);
+}
+
 /**
  * Equal tables give equal bytes.
- * @throws StillhouseError INVALID_ARGUMENT for a table that `decodeLabels` would refuse, above all for ids of 2^24 or more
+ * @throws StillhouseError INVALID_ARGUMENT for a table that `decodeLabels` would refuse
  */
 export function encodeLabels(table: LabelsTable): Uint8Array {
-  const { datasetDigest, teacherDigest, ids, classes, logits } = table;
   const problem = problemOf(table);
   if (problem !== undefined) throw new StillhouseError('INVALID_ARGUMENT', `the labels cannot be stored: ${problem}`);
-  const tensors = new Map<string, NamedTensor>([
-    [IDS, { shape: [ids.length], values: Float32Array.from(ids) }],
-    [LOGITS, { shape: [ids.length, classes], values: logits }],
-  ]);
-  return encodeSafetensors(tensors, { datasetDigest, teacherDigest, formatVersion: FORMAT_VERSION });
+  const { datasetDigest, teacherDigest, classes, ids, answers } = table;
+  invariant(answers.BYTES_PER_ELEMENT === answerBytes(classes), 'answers are as wide as the classes need');
+  invariant(endianness() === 'LE', 'typed arrays of this machine are little-endian, as the format is');
+  const fields = { formatVersion: FORMAT_VERSION, datasetDigest, teacherDigest, classes, samples: ids.length };
+  const header = Buffer.from(canonicalJson(fields));
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32LE(header.length);
+  return Buffer.concat([length, header, bytesOf(ids), bytesOf(answers)]);
 }
 
 /**
@@ -50,34 +67,17 @@ export function encodeLabels(table: LabelsTable): Uint8Array {
  * @throws StillhouseError DATA_LOSS saying what is wrong
  */
 export function decodeLabels(bytes: Uint8Array, where: string): LabelsTable {
-  const { tensors, types, metadata } = decodeFile(bytes, where);
-  const { datasetDigest, teacherDigest, formatVersion, ...rest } = metadata;
-  if (formatVersion !== FORMAT_VERSION) {
-    throw damaged(where, `formatVersion is ${formatVersion ?? 'missing'}, expected ${FORMAT_VERSION}`);
+  const { header, values } = cut(bytes, where);
+  const { datasetDigest, teacherDigest, classes, samples } = readHeader(header, where);
+  const expected = samples * (ID_BYTES + answerBytes(classes));
+  if (values.length !== expected) {
+    throw damaged(where, `has ${values.length} bytes of values, expected ${expected} for ${samples} samples`);
   }
-  const unknown = [...Object.keys(rest), ...[...tensors.keys()].filter((name) => name !== IDS && name !== LOGITS)];
-  if (unknown.length > 0) throw damaged(where, `${unknown.join(', ')} does not belong into it`);
-  for (const name of [IDS, LOGITS]) {
-    if (!tensors.has(name)) throw damaged(where, `the tensor ${name} is missing`);
-    const type = types.get(name);
-    if (type !== 'F32') throw damaged(where, `the tensor ${name} is of type ${type}, expected F32`);
-  }
-  const ids = tensors.get(IDS) as NamedTensor;
-  const logits = tensors.get(LOGITS) as NamedTensor;
-  const [rows, classes = 0] = logits.shape;
-  if (ids.shape.length !== 1 || logits.shape.length !== 2 || rows !== ids.shape[0]) {
-    throw damaged(where, `ids of [${ids.shape}] and logits of [${logits.shape}], expected [n] and [n, classes]`);
-  }
-  // A larger one would be wrapped around.
-  const odd = ids.values.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= ID_LIMIT);
-  if (odd !== -1) throw damaged(where, `ids[${odd}] is ${ids.values[odd]}, expected a whole number below ${ID_LIMIT}`);
-  const table = {
-    datasetDigest: datasetDigest ?? '',
-    teacherDigest: teacherDigest ?? '',
-    ids: Uint32Array.from(ids.values),
-    classes,
-    logits: logits.values,
-  };
+  const answers = answersFor(samples, classes);
+  const ids = new Uint32Array(samples);
+  bytesOf(ids).set(values.subarray(0, ids.byteLength));
+  bytesOf(answers).set(values.subarray(ids.byteLength));
+  const table = { datasetDigest, teacherDigest, classes, ids, answers };
   const problem = problemOf(table);
   if (problem !== undefined) throw damaged(where, problem);
   return table;
@@ -93,43 +93,27 @@ export async function loadLabels(store: ObjectStore, digest: string): Promise<La
   return decodeLabels(await store.get(digest), `labels ${digest}`);
 }
 
-/** The row of `logits` that answers a sample; -1 where the table lacks it. */
-export function rowOf({ ids }: LabelsTable, id: number): number {
-  let low = 0;
-  let high = ids.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((ids[middle] as number) < id) low = middle + 1;
-    else high = middle;
-  }
-  return ids[low] === id ? low : -1;
+/** The answer to each sample. What it answers throws DATA_LOSS for a sample that the table lacks. */
+export function answersOf({ ids, answers, teacherDigest }: LabelsTable): (id: number) => number {
+  return (id) => {
+    let low = 0;
+    let high = ids.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((ids[middle] as number) < id) low = middle + 1;
+      else high = middle;
+    }
+    if (ids[low] === id) return answers[low] as number;
+    const message = `the labels of teacher ${teacherDigest} lack the image ${id}`;
+    throw new StillhouseError('DATA_LOSS', message, { field: 'labels_digest', hint: HINT });
+  };
 }
 
-/** Why it is not a table of labels, in half a sentence; undefined when it is one. */
-function problemOf({ datasetDigest, teacherDigest, ids, classes, logits }: LabelsTable): string | undefined {
-  for (const [name, digest] of Object.entries({ datasetDigest, teacherDigest })) {
-    if (!digestSchema.safeParse(digest).success)
-      return `${name} is ${JSON.stringify(digest)}, expected sha256: and 64 hex digits`;
-  }
-  if (ids.length === 0 || classes === 0)
-    return `it has ${ids.length} ids and ${classes} classes, expected some of both`;
-  if (logits.length !== ids.length * classes) {
-    return `it has ${logits.length} logits, expected ${ids.length} x ${classes}`;
-  }
-  const last = ids.findIndex((id, row) => row > 0 && id <= (ids[row - 1] as number));
-  if (last !== -1) return `ids[${last}] is ${ids[last]}, which is not above ${ids[last - 1]}, the one before it`;
-  const highest = ids[ids.length - 1] as number;
-  if (highest >= ID_LIMIT) return `the id ${highest} is not below ${ID_LIMIT}`;
-  const at = logits.findIndex((logit) => !Number.isFinite(logit));
-  if (at === -1) return undefined;
-  return `the logit of sample ${ids[Math.floor(at / classes)]} for class ${at % classes} is ${logits[at]}`;
-}
-
-/** @throws FAILED_PRECONDITION, field `labels_digest`, when the table is of other data, another teacher or other classes */
+/** @throws FAILED_PRECONDITION, field `labels_digest`, when the table is of other data or other classes */
 export function requireLabels(
   table: LabelsTable,
   digest: string,
-  expected: { readonly datasetDigest: string; readonly teacherDigest?: string; readonly classes: number },
+  expected: { readonly datasetDigest: string; readonly classes: number },
 ): void {
   const of = (what: string, actual: string | number, wanted: string | number) => {
     if (actual === wanted) return;
@@ -137,13 +121,42 @@ export function requireLabels(
     throw new StillhouseError('FAILED_PRECONDITION', message, { field: 'labels_digest' });
   };
   of('data set', table.datasetDigest, expected.datasetDigest);
-  of('teacher', table.teacherDigest, expected.teacherDigest ?? table.teacherDigest);
-  of('a teacher whose number of classes is', table.classes, expected.classes);
+  of('a data set whose number of classes is', table.classes, expected.classes);
 }
 
-function decodeFile(bytes: Uint8Array, where: string): ReturnType<typeof decodeSafetensors> {
+function answerBytes(classes: number): number {
+  return answersFor(0, classes).BYTES_PER_ELEMENT;
+}
+
+/** Why it is not a table of labels, in half a sentence; undefined when it is one. */
+function problemOf({ datasetDigest, teacherDigest, classes, ids, answers }: LabelsTable): string | undefined {
+  for (const [name, digest] of Object.entries({ datasetDigest, teacherDigest })) {
+    if (!digestSchema.safeParse(digest).success)
+      return `${name} is ${JSON.stringify(digest)}, expected sha256: and 64 hex digits`;
+  }
+  if (ids.length === 0 || classes === 0)
+    return `it has ${ids.length} ids and ${classes} classes, expected some of both`;
+  if (answers.length !== ids.length) return `it has ${answers.length} answers, expected ${ids.length}`;
+  const last = ids.findIndex((id, row) => row > 0 && id <= (ids[row - 1] as number));
+  if (last !== -1) return `ids[${last}] is ${ids[last]}, which is not above ${ids[last - 1]}, the one before it`;
+  const strange = answers.findIndex((answer) => answer >= classes);
+  if (strange === -1) return undefined;
+  return `the answer to sample ${ids[strange]} is class ${answers[strange]}, expected 0 to ${classes - 1}`;
+}
+
+function cut(bytes: Uint8Array, where: string): { header: Uint8Array; values: Uint8Array } {
+  if (bytes.length < LENGTH_BYTES) throw damaged(where, `has ${bytes.length} bytes, too few for labels`);
+  const length = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_BYTES).getUint32(0, true);
+  if (length > HEADER_BYTES_MAX || length > bytes.length - LENGTH_BYTES) {
+    throw damaged(where, `says its header has ${length} bytes, more than it can have`);
+  }
+  const end = LENGTH_BYTES + length;
+  return { header: bytes.subarray(LENGTH_BYTES, end), values: bytes.subarray(end) };
+}
+
+function readHeader(header: Uint8Array, where: string): z.output<typeof headerSchema> {
   try {
-    return decodeSafetensors(bytes, where);
+    return parseJsonDocument(decodeUtf8(header, where), headerSchema, where);
   } catch (cause) {
     const { message } = StillhouseError.from(cause);
     throw new StillhouseError('DATA_LOSS', message, { field: where, hint: HINT, cause });

@@ -1,6 +1,12 @@
 /** Models in an object store: two objects each, found again by the digest of the manifest. */
 import { invariant } from '../base/errors.ts';
-import { type DecodedArtefact, decodeArtefact, type EncodedArtefact, parseModelManifest } from '../model/artefact.ts';
+import {
+  type DecodedArtefact,
+  decodeArtefact,
+  type EncodedArtefact,
+  type ModelManifest,
+  parseModelManifest,
+} from '../model/artefact.ts';
 import type { ObjectStore } from './store.ts';
 
 /** Stores a model and answers its digest. The weights go first: whoever finds the manifest finds them too. */
@@ -21,4 +27,13 @@ export async function loadModel(store: ObjectStore, digest: string): Promise<Dec
   const manifestBytes = await store.get(digest);
   const { weights } = parseModelManifest(manifestBytes, `model ${digest}`);
   return decodeArtefact(manifestBytes, await store.get(weights.digest), digest);
+}
+
+/**
+ * Loads what a model says of itself, without its weights.
+ *
+ * @throws StillhouseError NOT_FOUND when the store lacks it; what `parseModelManifest` throws.
+ */
+export async function loadManifest(store: ObjectStore, digest: string): Promise<ModelManifest> {
+  return parseModelManifest(await store.get(digest), `model ${digest}`);
 }

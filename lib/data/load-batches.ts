@@ -12,7 +12,7 @@ export interface LoadedBatch {
  * @throws what `Dataset.load` throws, at the batch that it concerns; the signal's reason
  */
 export async function* loadBatches(
-  dataset: Dataset,
+  dataset: Pick<Dataset, 'load'>,
   ids: Uint32Array,
   batchSize: number,
   signal: AbortSignal,

@@ -81,6 +81,8 @@ export interface BatchTensors extends LabelTensors {
   /** RGB 0..255, [batch, height, width, channels]. */
   readonly images: Tensor;
   readonly teacherLogits: Tensor | null;
+  /** See `LossInputs`. */
+  readonly teacherTails: Tensor | null;
   /** What changes from step to step, [countStepNumbers]. */
   readonly numbers: Tensor;
   /** int32 [2]: keys what is random. */
@@ -104,7 +106,7 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
   const numbers = tf.slice(batch.numbers, [0], [lossNumbers]);
   const scale = tf.reshape(tf.slice(batch.numbers, [lossNumbers], [1]), []);
   const isScaled = training.precision === 'float16';
-  const { teacherLogits } = batch;
+  const { teacherLogits, teacherTails } = batch;
   const unlabelled = training.unlabelled === true;
   const labels = singleLabels(batch, unlabelled);
   let statistics: readonly Tensor[] = [];
@@ -117,7 +119,8 @@ export function microBatchSums(plan: GradientPlan, state: ReadonlyMap<string, Te
     logits = tf.keep(result.logits);
     const { targets, hasLabel } = targetsOf(batch, labels, model.classes, unlabelled);
     const classWeights = training.classWeights === undefined ? null : tf.tensor1d([...training.classWeights]);
-    const inputs = { logits: result.logits, labels, targets, hasLabel, classWeights, teacherLogits };
+    const teacher = { teacherLogits, teacherTails };
+    const inputs = { logits: result.logits, labels, targets, hasLabel, classWeights, ...teacher };
     const sum = tf.sum(lossPerSample(training.loss.terms, numbers as tf.Tensor1D, inputs, plan.customLosses));
     return (isScaled ? tf.mul(sum, scale) : sum) as tf.Scalar;
   };

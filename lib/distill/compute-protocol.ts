@@ -1,6 +1,8 @@
 /** Messages between a process's main thread and its compute thread. Large arrays are transferred, not copied. */
 import type { ThreadFailure } from '../base/thread-failure.ts';
 import type { CustomLossSource } from './custom-loss.ts';
+import type { ForeignAnswer, ForeignBatch, ForeignFacts, ForeignModelFile } from './foreign-model.ts';
+import type { ImageBatch, ImageInput, InputValues } from './image-input.ts';
 import type { MicroBatch, ProgramSpec, StepMetrics, StepMode } from './step-spec.ts';
 
 /** What is known of a program once it is compiled; see `StepProgram`. */
@@ -24,6 +26,12 @@ export interface ComputeCalls {
   apply: { arguments: { program: number; mean: Float32Array; step: number }; result: null };
   predict: { arguments: { program: number; images: Float32Array; count: number }; result: Float32Array };
   close: { arguments: { program: number }; result: null };
+  /** Loads a model of another framework; its number names it in the other calls. */
+  openForeign: { arguments: { model: number; file: ForeignModelFile }; result: ForeignFacts };
+  predictForeign: { arguments: ForeignBatch & { readonly model: number }; result: ForeignAnswer };
+  closeForeign: { arguments: { model: number }; result: null };
+  /** See `inputValues`. */
+  imageInput: { arguments: ImageBatch & { readonly input: ImageInput; readonly rows: number }; result: InputValues };
 }
 
 export type ComputeCall = keyof ComputeCalls;

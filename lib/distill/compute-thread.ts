@@ -7,13 +7,16 @@ import { engineInUse } from '../engine/tf.ts';
 import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest } from './compute-protocol.ts';
 import { loadCustomLoss } from './custom-loss.ts';
 import { checkCustomLosses } from './custom-loss-check.ts';
+import { type ForeignModel, openForeignModel } from './foreign-model.ts';
 import { canFreeze, FrozenProgram } from './frozen-program.ts';
+import { type InputValues, inputValues } from './image-input.ts';
 import type { CustomLossFunction } from './loss.ts';
 import { PlainProgram } from './plain-program.ts';
 import { type OpenProgram, StepProgram } from './step-program.ts';
 import type { MicroBatch, ProgramSpec } from './step-spec.ts';
 
 const programs = new Map<number, OpenProgram>();
+const foreignModels = new Map<number, ForeignModel>();
 /** By digest. */
 const customLosses = new Map<string, CustomLossFunction>();
 
@@ -21,6 +24,12 @@ function programOf(number: number): OpenProgram {
   const program = programs.get(number);
   invariant(program !== undefined, `program ${number} is open`);
   return program;
+}
+
+function foreignModelOf(number: number): ForeignModel {
+  const model = foreignModels.get(number);
+  invariant(model !== undefined, `model ${number} is open`);
+  return model;
 }
 
 function openProgram(spec: ProgramSpec): OpenProgram {
@@ -69,6 +78,18 @@ const handlers: Handlers = {
     programs.delete(program);
     return null;
   },
+  openForeign: async ({ model, file }) => {
+    const opened = await openForeignModel(file);
+    foreignModels.set(model, opened);
+    return opened.facts;
+  },
+  predictForeign: ({ model, ...batch }) => foreignModelOf(model).predict(batch),
+  closeForeign: async ({ model }) => {
+    await foreignModelOf(model).close();
+    foreignModels.delete(model);
+    return null;
+  },
+  imageInput: ({ input, rows, ...batch }) => inputValues(batch, input, rows),
 };
 
 /** The engine looks at them no more once it has answered. */
@@ -99,7 +120,9 @@ port.on('message', (request: ComputeRequest) => {
   last = last.then(async () => {
     const reply = await answer(request);
     const room = imagesOf(request);
-    const large = [reply.result, room].filter((values) => values instanceof Float32Array);
+    const large = [reply.result, room].filter(
+      (values): values is InputValues => values instanceof Float32Array || values instanceof Uint8Array,
+    );
     port.postMessage(room === undefined ? reply : { ...reply, room }, [
       ...new Set(large.map(({ buffer }) => buffer as ArrayBuffer)),
     ]);

@@ -7,6 +7,8 @@ import { errorOf } from '../base/thread-failure.ts';
 import { giveBackRoom } from '../data/image-room.ts';
 import type { ComputeCall, ComputeCalls, ComputeReply, ComputeRequest, ProgramFacts } from './compute-protocol.ts';
 import type { CustomLossSource } from './custom-loss.ts';
+import type { ForeignAnswer, ForeignBatch, ForeignFacts, ForeignModelFile } from './foreign-model.ts';
+import type { ImageBatch, ImageInput, InputValues } from './image-input.ts';
 import { slotNames } from './optimizer-spec.ts';
 import type { MicroBatch, ProgramSpec, StepMetrics, StepMode } from './step-spec.ts';
 import type { TrainableModel } from './trainable-model.ts';
@@ -22,6 +24,7 @@ export class Compute {
   readonly #waiting = new Map<number, Waiting>();
   #ids = 0;
   #programs = 0;
+  #foreignModels = 0;
   #ended: StillhouseError | undefined;
 
   constructor() {
@@ -49,6 +52,24 @@ export class Compute {
   async open(spec: ProgramSpec): Promise<Program> {
     const program = this.#programs++;
     return new Program(this, program, spec, await this.call('open', { program, spec }));
+  }
+
+  /** Loads a model of another framework in the thread. @throws what `openForeignModel` throws */
+  async openForeign(file: ForeignModelFile): Promise<LoadedForeignModel> {
+    const model = this.#foreignModels++;
+    const facts = await this.call('openForeign', { model, file });
+    return {
+      facts,
+      predict: (batch) => this.call('predictForeign', { ...batch, model }, [batch.images.buffer as ArrayBuffer]),
+      close: async () => {
+        await this.call('closeForeign', { model });
+      },
+    };
+  }
+
+  /** See `inputValues`. The images are handed over. */
+  imageInput(batch: ImageBatch, input: ImageInput, rows: number): Promise<InputValues> {
+    return this.call('imageInput', { ...batch, input, rows }, [batch.images.buffer as ArrayBuffer]);
   }
 
   call<Call extends ComputeCall>(
@@ -90,6 +111,13 @@ function engineFailure(error: unknown): StillhouseError {
     hint: 'run "npm run setup"; it builds the engine again',
     cause: error,
   });
+}
+
+/** A model of another framework in the compute thread. Images are handed over. */
+export interface LoadedForeignModel {
+  readonly facts: ForeignFacts;
+  predict(batch: ForeignBatch): Promise<ForeignAnswer>;
+  close(): Promise<void>;
 }
 
 /** A compiled program in the compute thread. */

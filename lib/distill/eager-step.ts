@@ -72,15 +72,18 @@ export function batchTensors(
   seed: number,
   keep: Keep,
 ): BatchTensors {
-  const { count, images, labels, mixed, teacherLogits, step, lane } = batch;
+  const { count, images, labels, mixed, teacherLogits, teacherTails, step, lane } = batch;
   const takesMixed = spec.training?.mixed === true;
   invariant(takesMixed === (mixed != null), 'labels come mixed just where the program takes them so');
+  const takesTails = spec.training?.tails === true;
+  invariant(takesTails === (teacherTails != null), 'tails of logits come just where the program takes them');
   const { height, width, channels } = imageShape(spec);
   return {
     images: keep(tf.tensor4d(images, [count, height, width, channels])),
     labels: keep(tf.tensor1d(labels, 'int32')),
     mixed: mixed ? { labels: keep(tf.tensor1d(mixed.labels, 'int32')), shares: keep(tf.tensor1d(mixed.shares)) } : null,
     teacherLogits: teacherLogits === null ? null : keep(tf.tensor2d(teacherLogits, [count, spec.model.classes])),
+    teacherTails: teacherTails ? keep(tf.tensor2d(teacherTails, [count, teacherTails.length / count])) : null,
     numbers: keep(tf.tensor1d(numbers)),
     key: keep(tf.tensor1d(randomKey(seed, step, lane), 'int32')),
   };

@@ -14,23 +14,44 @@ export interface Evaluation {
 
 const IMAGES_PER_CALL = 256;
 
-/**
- * @param classes of the model; an output beyond them is a dustbin, which is no answer
- * @param labelOf class number within the model, by sample id
- */
+/** A model, and samples as it takes them. */
+export interface Evaluated {
+  /** Logits of an image: its classes, and a dustbin where it has one. */
+  readonly outputs: number;
+  /** See `Dataset.load`. */
+  readonly load: Dataset['load'];
+  /** Logits, [count, outputs]. What was loaded is handed over. */
+  readonly predict: TrainableModel['predict'];
+}
+
+/** What is asked of it. */
+export interface Questions {
+  readonly ids: Uint32Array;
+  /** Of the model; an output beyond them is a dustbin, which is no answer. */
+  readonly classes: number;
+  /** Class number within the model, by sample id. */
+  readonly labelOf: (id: number) => number;
+}
+
+/** A model that takes a data set's images. */
+export function onImages(model: Pick<TrainableModel, 'spec' | 'predict'>, dataset: Dataset): Evaluated {
+  return {
+    outputs: model.spec.model.classes,
+    load: (ids) => dataset.load(ids),
+    predict: (images, count) => model.predict(images, count),
+  };
+}
+
 export async function evaluate(
-  program: TrainableModel,
-  dataset: Dataset,
-  ids: Uint32Array,
-  classes: number,
-  labelOf: (id: number) => number,
+  model: Evaluated,
+  { ids, classes, labelOf }: Questions,
   signal: AbortSignal,
 ): Promise<Evaluation> {
-  const outputs = program.spec.model.classes;
+  const { outputs } = model;
   const speed = new Stopwatch();
   let correct = 0;
-  for await (const { ids: batch, images } of loadBatches(dataset, ids, IMAGES_PER_CALL, signal)) {
-    const logits = await speed.time(batch.length, () => program.predict(images, batch.length));
+  for await (const { ids: batch, images } of loadBatches(model, ids, IMAGES_PER_CALL, signal)) {
+    const logits = await speed.time(batch.length, () => model.predict(images, batch.length));
     for (const [row, id] of batch.entries()) {
       if (indexOfMax(logits.subarray(row * outputs, row * outputs + classes)) === labelOf(id)) correct += 1;
     }

@@ -108,6 +108,11 @@ export class FrozenBackbone implements TrainableModel {
     return this.#head.predict(await this.#backbone.predict(images, count), count);
   }
 
+  /** As `predict`, of features instead of images. */
+  predictFeatures(features: Float32Array, count: number): Promise<Float32Array> {
+    return this.#head.predict(features, count);
+  }
+
   async close(): Promise<void> {
     await this.#backbone.close();
     await this.#head.close();

@@ -216,16 +216,19 @@ export class StepGraph {
     const key = this.#input(`${prefix}/key`, tf.zeros([2], 'int32'), keep);
     const withTeacher = needsTeacher(training.loss.terms);
     const teacher = withTeacher ? this.#input(`${prefix}/teacher`, tf.zeros([size, model.classes]), keep) : null;
+    const terms = training.loss.terms.length;
+    const tails = training.tails === true ? this.#input(`${prefix}/tails`, tf.zeros([size, terms]), keep) : null;
     const mixed = training.mixed === true ? this.#mixedInputs(prefix, size, keep) : null;
     const batch: BatchTensors = {
       images: images.tensor,
       labels: labels.tensor,
       mixed: mixed === null ? null : { labels: mixed.labels.tensor, shares: mixed.shares.tensor },
       teacherLogits: teacher?.tensor ?? null,
+      teacherTails: tails?.tensor ?? null,
       numbers: numbers.tensor,
       key: key.tensor,
     };
-    const optional = [...(mixed === null ? [] : [mixed.labels, mixed.shares]), ...(teacher === null ? [] : [teacher])];
+    const optional = [mixed?.labels, mixed?.shares, teacher, tails].filter((input) => input != null);
     return { all: [images, labels, numbers, key, ...optional], batch };
   }
 

@@ -3,14 +3,17 @@
 import type { ImageShape } from '../data/manifest.ts';
 import { mixShares, PartnerPools, partnersOf } from '../data/views.ts';
 import { LaneWalk } from './lane-walk.ts';
+import type { TeacherLogits } from './logits/format.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { MixedLabels } from './step-spec.ts';
 import type { ImageSource, RequestedImages } from './trainable-model.ts';
 import { type TrainingPlan, viewRule } from './training-plan.ts';
 
 export interface LogitsSource {
-  /** Teacher logits of one lane's micro-batch, [ids, classes of the student]. */
-  logits(request: LogitsRequest): Promise<Float32Array>;
+  /** What the teachers answer to one lane's micro-batch, [ids, outputs of the student]. */
+  logits(request: LogitsRequest): Promise<TeacherLogits>;
+  /** Told of each step that has been committed: nobody waits for what it was asked for any more. */
+  committed?(step: number): void;
 }
 
 export interface LogitsRequest {
@@ -30,7 +33,7 @@ export interface LaneInputs {
   readonly labels: Int32Array;
   readonly mixed: MixedLabels | null;
   /** Null without a teacher, and where there are no samples. */
-  readonly logits: Promise<Float32Array> | null;
+  readonly logits: Promise<TeacherLogits> | null;
   /** The same whenever it is called. The first call asks for the images. */
   readonly images: () => RequestedImages;
 }

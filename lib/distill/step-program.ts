@@ -234,11 +234,18 @@ function batchFeeds(
   numbers: Float32Array,
   keep: Keep,
 ): Record<string, Tensor> {
-  const { teacherLogits, mixed, ...inputs } = batchTensors(spec, batch, numbers, plan.training.seed, keep);
+  const { teacherLogits, teacherTails, mixed, ...inputs } = batchTensors(
+    spec,
+    batch,
+    numbers,
+    plan.training.seed,
+    keep,
+  );
   const feeds = {
     ...inputs,
     ...(mixed === null ? {} : { partnerLabels: mixed.labels, shares: mixed.shares }),
     ...(needsTeacher(plan.training.loss.terms) ? { teacher: teacherLogits as Tensor } : {}),
+    ...(teacherTails === null ? {} : { tails: teacherTails }),
   };
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [`sums${batch.count}/${name}`, tensor]));
 }

@@ -29,6 +29,8 @@ export interface TrainingSpec {
   readonly classWeights?: readonly number[];
   /** Whether labels come mixed; see `MicroBatch.mixed`. Absent: no. */
   readonly mixed?: boolean;
+  /** Whether of the teacher's logits only the largest come; see `MicroBatch.teacherTails`. Absent: no. */
+  readonly tails?: boolean;
 }
 
 export interface ProgramSpec {
@@ -61,8 +63,10 @@ export interface MicroBatch {
   readonly labels: Int32Array;
   /** Of mixed images; absent where the program takes none. */
   readonly mixed?: MixedLabels | null;
-  /** [count, classes], or null when the loss needs none. */
+  /** [count, classes], or null when the loss needs none. `TAIL` where a logit was left out. */
   readonly teacherLogits: Float32Array | null;
+  /** What `tailLogits` makes of it: [count, the loss's terms]. Absent where the program takes all logits. */
+  readonly teacherTails?: Float32Array | null;
 }
 
 /** Row i is `shares[i]` of its own label and the rest of another's. */

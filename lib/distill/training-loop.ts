@@ -6,6 +6,8 @@ import { monotonicMs, unlessAborted } from '../base/clock.ts';
 import { invariant } from '../base/errors.ts';
 import { stepSamples } from '../data/lanes.ts';
 import { divergence } from './divergence.ts';
+import type { TeacherLogits } from './logits/format.ts';
+import { tailLogits } from './logits/tails.ts';
 import { type LaneInputs, type LogitsSource, type StepInputs, StepInputsAhead } from './step-inputs.ts';
 import { imageShape, type MicroBatch } from './step-spec.ts';
 import type { ImageSource, TrainableModel } from './trainable-model.ts';
@@ -57,9 +59,14 @@ export interface TrainingRun {
   readonly firstStep?: number | undefined;
   readonly signal: AbortSignal;
   readonly onCommit: (commit: Commit) => void;
-  /** Awaited between two epochs, with the number of the one that has ended, from 1. */
-  readonly onEpoch?: (epoch: number) => Promise<void>;
+  readonly onEpoch?: OnEpoch | undefined;
 }
+
+/**
+ * Awaited after every epoch, the last one too, with its number from 1. The training goes on unless it answers `stop`, which
+ * it must do on all workers of the group or on none.
+ */
+export type OnEpoch = (epoch: number) => Promise<'stop' | undefined>;
 
 /**
  * Reads the first step's images, and with them starts whatever reads: no other worker shall wait for that. What it answers
@@ -78,7 +85,10 @@ async function train(run: TrainingRun, inputs: StepInputsAhead): Promise<void> {
   for (let step = run.firstStep ?? 0; step < steps; step++) {
     run.signal.throwIfAborted();
     await commitStep(run, step, inputs.next(), () => inputs.loadAhead());
-    if ((step + 1) % perEpoch === 0 && step + 1 < steps) await run.onEpoch?.((step + 1) / perEpoch);
+    run.teacher?.committed?.(step);
+    const done = step + 1;
+    const hasEpochEnded = done % perEpoch === 0 || done === steps;
+    if (hasEpochEnded && (await run.onEpoch?.(Math.ceil(done / perEpoch))) === 'stop') return;
   }
 }
 
@@ -161,7 +171,7 @@ async function sumsOfLane(
 
 /** Waits for what the lane's micro-batch lacks, and counts the time. */
 async function batchOfLane(
-  { signal }: TrainingRun,
+  { signal, program }: TrainingRun,
   step: number,
   { lane, ids, labels, mixed, ...inputs }: LaneInputs,
   waits: StepWaits,
@@ -172,8 +182,19 @@ async function batchOfLane(
   waits.dataWaitMs += monotonicMs() - readFrom;
   const images = await unlessAborted(requested.images, signal);
   const logitsFrom = monotonicMs();
-  const teacherLogits = await unlessAborted(inputs.logits, signal);
+  const teacher = await unlessAborted(inputs.logits, signal);
   waits.teacherWaitMs += monotonicMs() - logitsFrom;
-  if (teacherLogits !== null) waits.teacherSamples += ids.length;
-  return { step, lane, count: ids.length, images, labels, mixed, teacherLogits };
+  if (teacher !== null) waits.teacherSamples += ids.length;
+  const batch = { step, lane, count: ids.length, images, labels, mixed, teacherLogits: teacher?.logits ?? null };
+  return { ...batch, teacherTails: teacherTails(program, teacher, step) };
+}
+
+/** See `MicroBatch.teacherTails`. */
+function teacherTails(
+  { spec: { training } }: TrainableModel,
+  teacher: TeacherLogits | null,
+  step: number,
+): Float32Array | null {
+  if (teacher === null || training === null) return null;
+  return tailLogits(teacher, training.loss, step, training.totalSteps);
 }

@@ -7,6 +7,7 @@ import type { Random } from '../base/random.ts';
 import type { Precision } from '../engine/precision.ts';
 import { countStepNumbers, type GradientPlan, sizeOf } from './batch-gradient.ts';
 import { eagerSums, type ModelState } from './eager-step.ts';
+import { TAIL } from './logits/top-k.ts';
 import { needsTeacher } from './loss-spec.ts';
 import { imageShape, type MicroBatch, NO_LABEL, type ProgramSpec } from './step-spec.ts';
 
@@ -106,11 +107,18 @@ function randomShares(count: number, random: Random): Float32Array {
   return Float32Array.from({ length: count }, () => (random.nextInt(3) === 0 ? 1 : random.nextFloat()));
 }
 
+/** A third of the logits is left out. */
+function withoutSome(logits: Float32Array, random: Random): Float32Array {
+  return logits.map((logit) => (random.nextInt(3) === 0 ? TAIL : logit));
+}
+
 function randomBatch(spec: ProgramSpec, plan: GradientPlan, count: number, step: number, random: Random): MicroBatch {
   const { height, width, channels } = imageShape(spec);
   const { classes } = spec.model;
-  const { loss, mixed } = plan.training;
+  const { loss, mixed, tails } = plan.training;
   const withTeacher = needsTeacher(loss.terms);
+  const normals = (length: number) => Float32Array.from({ length }, () => random.nextNormal());
+  const teacherLogits = withTeacher ? normals(count * classes) : null;
   const labels = () => Int32Array.from({ length: count }, () => randomLabel(plan, classes, random));
   return {
     step,
@@ -119,6 +127,7 @@ function randomBatch(spec: ProgramSpec, plan: GradientPlan, count: number, step:
     images: Float32Array.from({ length: count * height * width * channels }, () => 255 * random.nextFloat()),
     labels: labels(),
     mixed: mixed === true ? { labels: labels(), shares: randomShares(count, random) } : null,
-    teacherLogits: withTeacher ? Float32Array.from({ length: count * classes }, () => random.nextNormal()) : null,
+    teacherLogits: teacherLogits !== null && tails === true ? withoutSome(teacherLogits, random) : teacherLogits,
+    teacherTails: tails === true ? normals(count * loss.terms.length) : null,
   };
 }

@@ -58,6 +58,12 @@ export function engineChoice(): EngineChoice {
   return choiceOf(new Settings(process.env));
 }
 
+/** As `configureEngine` has set it, for libraries beside TensorFlow; undefined where it was not called. */
+export function intraOpThreads(): number | undefined {
+  const threads = Number(process.env.TF_NUM_INTRAOP_THREADS);
+  return threads > 0 ? threads : undefined;
+}
+
 /** @throws INVALID_ARGUMENT for a GPU that `CUDA_VISIBLE_DEVICES` does not have */
 export function configureEngine({
   intraOpThreads,

@@ -60,6 +60,7 @@ export interface Binding extends TypeNumbers {
   runSavedModel(id: number, inputIds: number[], inputs: string, outputs: string): TensorHandle[];
   isUsingGpuDevice(): boolean;
   readonly TF_Version: string;
+  readonly TF_UINT8: number;
 }
 
 /** tfjs-node's backend with the members that we reach through: the tensor table and the binding, which tracing replaces. */
@@ -70,6 +71,33 @@ export interface NativeBackend extends Backend {
   };
   createOutputTensor(handle: TensorHandle): Tensor;
 }
+
+/** One input or output of a signature of a SavedModel. */
+export interface SavedPort {
+  /** Of the graph's node, with the number of its output. */
+  readonly name: string;
+  /** `DT_FLOAT` and so on. */
+  readonly tfDtype: string;
+  readonly shape: readonly { getSize(): number }[];
+}
+
+/** What a SavedModel says of one of its graphs. */
+export interface SavedGraph {
+  readonly tags: readonly string[];
+  readonly signatureDefs: Readonly<
+    Record<
+      string,
+      { readonly inputs: Readonly<Record<string, SavedPort>>; readonly outputs: Readonly<Record<string, SavedPort>> }
+    >
+  >;
+}
+
+/** The part of tfjs-node's own functions that we call. */
+interface NodeFunctions {
+  readonly node: { getMetaGraphsFromSavedModel(folder: string): Promise<SavedGraph[]> };
+}
+
+let nodeFunctions: NodeFunctions | undefined;
 
 /** What computes in this process. */
 export type EngineInUse =
@@ -90,7 +118,7 @@ function loadEngine(): EngineInUse {
   if (choice === 'plain') return { kind: 'plain', reason: 'STILLHOUSE_ENGINE is plain' };
   try {
     // It registers TensorFlow's library with tfjs as the backend that computes.
-    createRequire(import.meta.url)('@tensorflow/tfjs-node-gpu');
+    nodeFunctions = createRequire(import.meta.url)('@tensorflow/tfjs-node-gpu') as NodeFunctions;
     return { kind: 'native' };
   } catch (cause) {
     const [first = ''] = StillhouseError.from(cause).message.split('\n');
@@ -114,6 +142,18 @@ export function nativeBackend(): NativeBackend {
   throw new StillhouseError(
     'FAILED_PRECONDITION',
     "only TensorFlow's library has graphs, and plain TensorFlow.js runs",
+    {
+      hint: 'run `npm run setup`; it builds the engine',
+    },
+  );
+}
+
+/** The graphs of a SavedModel's folder. @throws FAILED_PRECONDITION on plain TensorFlow.js */
+export async function savedGraphs(folder: string): Promise<SavedGraph[]> {
+  if (nodeFunctions !== undefined) return nodeFunctions.node.getMetaGraphsFromSavedModel(folder);
+  throw new StillhouseError(
+    'FAILED_PRECONDITION',
+    "only TensorFlow's library reads SavedModels, and plain TensorFlow.js runs",
     {
       hint: 'run `npm run setup`; it builds the engine',
     },

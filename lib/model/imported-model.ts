@@ -15,6 +15,8 @@ export interface ImportOptions {
   readonly architecture?: ArchitectureSpec;
   readonly name?: string;
   readonly classNames?: readonly string[];
+  /** The classes of a source that names none, if they are as many. */
+  readonly classNamesIfAsMany?: readonly string[];
   /** Numbers the classes where nothing names them: enough for a model that is trained further. */
   readonly namelessClasses?: boolean;
   /** Height and width of the images in pixels; goes before what the source says. */
@@ -38,7 +40,7 @@ export function importModel(source: WeightsSource, options: ImportOptions): Enco
   const label = architectureLabel(architecture);
   const { input, networkInput } = imagesFor(options, source, label);
   const model = fitWeights(source.tensors, resolveArchitecture(architecture), networkInput);
-  const classNames = namesFor(options.classNames ?? source.classNames, model.classes, options.namelessClasses ?? false);
+  const classNames = namesFor(options.classNames ?? source.classNames, model.classes, options);
   const preprocessing = preprocessingFor(options, source, label, input.channels);
   return encodeArtefact(
     {
@@ -84,8 +86,13 @@ function onlyFit({ tensors, file }: WeightsSource): string {
 }
 
 /** 1000 outputs are taken for ImageNet's, which nearly all such weights are. */
-function namesFor(given: readonly string[] | null, classes: number, nameless: boolean): readonly string[] {
-  const names = given ?? (classes === imagenetClasses.length ? imagenetClasses : nameless ? numbered(classes) : null);
+function namesFor(
+  given: readonly string[] | null,
+  classes: number,
+  { classNamesIfAsMany: guess, namelessClasses = false }: ImportOptions,
+): readonly string[] {
+  const usual = classes === imagenetClasses.length ? imagenetClasses : namelessClasses ? numbered(classes) : null;
+  const names = given ?? (guess?.length === classes ? guess : usual);
   if (names?.length === classes) return names;
   const problem = names === null ? 'nothing names them' : `${names.length} names are given`;
   throw new StillhouseError('INVALID_ARGUMENT', `the model has ${classes} classes, ${problem}`, {

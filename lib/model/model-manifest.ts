@@ -13,8 +13,10 @@ export interface TrainedLineage {
   readonly jobSpecDigest: string;
   /** Digest of the data set. */
   readonly dataset: string;
-  /** Digest of the teacher's artefact; null where there was no teacher. */
+  /** Digest of the teacher, of the first one where there were several; null where there was none. A trained one's is its artefact's. */
   readonly teacher: string | null;
+  /** Of all teachers, in the job file's order, where there were several. */
+  readonly teachers?: readonly string[];
 }
 
 /** A model whose weights came from elsewhere. */
@@ -103,6 +105,7 @@ const schema: z.ZodType<ModelManifest> = z.strictObject({
       jobSpecDigest: digestSchema,
       dataset: digestSchema,
       teacher: digestSchema.nullable(),
+      teachers: z.array(digestSchema).min(2).exactOptional(),
     }),
     z.strictObject({
       arm: z.literal('imported'),
@@ -144,5 +147,8 @@ function checkRelations(manifest: ModelManifest, where: string): void {
   expect(preprocessing.std.length === input.channels, 'preprocessing.std', perChannel);
   if (lineage.arm === 'teacher' || lineage.arm === 'control') {
     expect(lineage.teacher === null, 'lineage.teacher', `null for the arm ${lineage.arm}`);
+  }
+  if (lineage.arm !== 'imported' && lineage.teachers !== undefined) {
+    expect(lineage.teachers[0] === lineage.teacher, 'lineage.teachers', 'lineage.teacher as its first');
   }
 }

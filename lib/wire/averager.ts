@@ -53,7 +53,9 @@ export class BusAverager implements Averager {
   readonly traffic: Traffic = { bytesSent: 0, bytesReceived: 0, corruptFrames: 0, resendRequests: 0 };
   readonly #options: BusAveragerOptions;
   readonly #round: Round;
-  readonly #release: (() => void)[];
+  /** What is not needed once all steps are averaged. */
+  readonly #stopHearing: (() => void)[];
+  readonly #stopAnswering: (() => void)[];
   #pending: Pending | undefined;
   #closed: StillhouseError | undefined;
   #lastProgressMs = monotonicMs();
@@ -66,12 +68,12 @@ export class BusAverager implements Averager {
     this.#round = new Round({ members, self, vectorSize, chunkSize });
     const id = (members[self] as RoundMember).id;
     const onMessage = (payload: Uint8Array) => this.#receive(payload);
-    this.#release = [
+    this.#stopHearing = [
       bus.subscribe(gradientSubject(jobId, id), onMessage),
       bus.subscribe(averageSubject(jobId), onMessage),
-      bus.subscribe(controlSubject(jobId, id), onMessage),
       every(stallTimeoutMs / 2, () => this.#checkStall()),
     ];
+    this.#stopAnswering = [bus.subscribe(controlSubject(jobId, id), onMessage)];
   }
 
   average(step: number, sums: readonly LaneSums[]): Promise<Float32Array> {
@@ -90,13 +92,19 @@ export class BusAverager implements Averager {
     });
   }
 
+  /** All steps are averaged. Those that missed this worker's last part are still answered; the job's later averages pass it by. */
+  finish(): void {
+    for (const release of this.#stopHearing.splice(0)) release();
+  }
+
   /**
    * Stops listening and rejects what is awaited now and later. Until then a finished worker still answers those that missed its last
    * part, so close it only when the others have finished too, or their training is given up.
    */
   close(reason: StillhouseError): void {
     this.#closed ??= reason;
-    for (const release of this.#release.splice(0)) release();
+    this.finish();
+    for (const release of this.#stopAnswering.splice(0)) release();
     this.#pending?.reject(reason);
     this.#pending = undefined;
   }

@@ -16,14 +16,28 @@ import { fromStatus } from './grpc-status.ts';
 /** Carries the service's name in the type, so that `unary` knows the methods of a client. */
 export type RpcClient<S extends ServiceName> = Services[S]['client'] & { readonly serviceOf?: S };
 
+export interface DialOptions {
+  /** Encrypts, and asks for a certificate of an authority that this machine trusts. */
+  readonly tls?: boolean;
+  /** A server of others: many close connections that are pinged as often as ours. */
+  readonly isForeign?: boolean;
+}
+
+const FOREIGN_OPTIONS = { 'grpc.keepalive_time_ms': 600_000, 'grpc.keepalive_permit_without_calls': 0 } as const;
+
 /**
  * A client of the service at `host:port`. Nothing is connected before the first call; a lost connection is made again by
  * itself. Close it with `client.close()`.
  */
-export function dial<S extends ServiceName>(service: S, address: string): RpcClient<S> {
+export function dial<S extends ServiceName>(
+  service: S,
+  address: string,
+  { tls = false, isForeign = false }: DialOptions = {},
+): RpcClient<S> {
   const options = {
     ...SHARED_OPTIONS,
     'grpc.keepalive_permit_without_calls': 1,
+    ...(isForeign ? FOREIGN_OPTIONS : {}),
     'grpc.initial_reconnect_backoff_ms': 200,
     'grpc.min_reconnect_backoff_ms': 200,
     'grpc.max_reconnect_backoff_ms': 2_000,
@@ -33,7 +47,8 @@ export function dial<S extends ServiceName>(service: S, address: string): RpcCli
     'grpc.use_local_subchannel_pool': 1,
   };
   const Constructor = loadService(service);
-  return new Constructor(address, credentials.createInsecure(), options) as unknown as RpcClient<S>;
+  const safety = tls ? credentials.createSsl() : credentials.createInsecure();
+  return new Constructor(address, safety, options) as unknown as RpcClient<S>;
 }
 
 /** Where a client calls, `host:port`, for messages. */

@@ -15,6 +15,10 @@ export class Health {
     this.setServing(this.#serving);
   }
 
+  get isServing(): boolean {
+    return this.#serving;
+  }
+
   setServing(serving: boolean): void {
     this.#serving = serving;
     for (const name of this.#services) this.#implementation.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');

@@ -1,11 +1,18 @@
 /** Job files: from what people write to a `JobSpec`, or one error that lists every problem with its path and line. */
 import type { z } from 'zod';
 import { StillhouseError } from '../base/errors.ts';
-import { architectureLabel, isLayerList, resolveArchitecture } from '../model/architecture-choice.ts';
+import {
+  type ArchitectureSpec,
+  architectureLabel,
+  isLayerList,
+  resolveArchitecture,
+} from '../model/architecture-choice.ts';
 import { architectureNames } from '../model/zoo.ts';
+import { classProblems } from './job-classes.ts';
+import { type Problem, show } from './job-problem.ts';
 import { jobSchema } from './job-schema.ts';
 import { formatPath, type JobSource, type PathSegment, readJobSource, valueAt } from './job-source.ts';
-import type { JobSpec, NetworkSpec } from './job-spec.ts';
+import type { JobSpec, NetworkSpec, TeacherSpec } from './job-spec.ts';
 import { didYouMean } from './suggest.ts';
 
 export type * from './job-spec.ts';
@@ -26,12 +33,6 @@ export interface JobFile {
 }
 
 const THE_JOB_FILE = 'the job file';
-
-interface Problem {
-  readonly path: readonly PathSegment[];
-  /** The sentence after the path, without the place. */
-  readonly text: string;
-}
 
 /** Parses YAML or JSON text. Throws INVALID_ARGUMENT with `field` = the first path at fault and a line per problem. */
 export function parseJobFile(text: string, options: ParseOptions = {}): JobSpec {
@@ -75,28 +76,34 @@ export function validateJob(
 ): void {
   const problems: Problem[] = [];
   for (const list of ['teachers', 'students'] as const) {
-    for (const [index, network] of spec[list].entries()) problems.push(...networkProblems([list, index], network));
+    for (const [index, model] of spec[list].entries()) problems.push(...networkProblems([list, index], model));
   }
   if (classNames !== undefined) problems.push(...classProblems(spec, classNames));
   if (problems.length > 0) throw refusal(problems, locate, THE_JOB_FILE);
 }
 
-function networkProblems(path: readonly PathSegment[], { arch, init, fineTune }: NetworkSpec): Problem[] {
-  const problems: Problem[] = [];
-  const name = architectureLabel(arch);
-  if (!isLayerList(arch) && !architectureNames.includes(name)) {
-    const expected = `expected one of ${architectureNames.join(', ')}, or a file of layers`;
-    const text = `${expected}, got ${show(name)}${didYouMean(name, architectureNames)}`;
-    problems.push({ path: [...path, 'arch'], text });
-  } else {
-    const fault = faultOf(() => resolveArchitecture(arch));
-    if (fault !== undefined) problems.push({ path: [...path, 'arch'], text: fault });
+function networkProblems(path: readonly PathSegment[], model: NetworkSpec | TeacherSpec): Problem[] {
+  if ('from' in model && model.from !== undefined) {
+    const { from } = model;
+    return from.type === 'weights' && from.arch !== undefined ? archProblems([...path, 'from', 'arch'], from.arch) : [];
   }
+  const { arch, init, fineTune } = model;
+  const problems = archProblems([...path, 'arch'], arch);
   if (fineTune !== 'all' && init === undefined) {
     const text = `${show(fineTune)} leaves the rest as init has it, but there is no init`;
     problems.push({ path: [...path, 'fineTune'], text });
   }
   return problems;
+}
+
+function archProblems(path: readonly PathSegment[], arch: ArchitectureSpec): Problem[] {
+  const name = architectureLabel(arch);
+  if (!isLayerList(arch) && !architectureNames.includes(name)) {
+    const expected = `expected one of ${architectureNames.join(', ')}, or a file of layers`;
+    return [{ path, text: `${expected}, got ${show(name)}${didYouMean(name, architectureNames)}` }];
+  }
+  const fault = faultOf(() => resolveArchitecture(arch));
+  return fault === undefined ? [] : [{ path, text: fault }];
 }
 
 function faultOf(attempt: () => unknown): string | undefined {
@@ -106,42 +113,6 @@ function faultOf(attempt: () => unknown): string | undefined {
   } catch (error) {
     return StillhouseError.from(error).message;
   }
-}
-
-function classProblems(spec: JobSpec, classNames: readonly string[]): Problem[] {
-  const problems: Problem[] = [];
-  for (const [index, student] of spec.students.entries()) {
-    const seen = new Map<number, number>();
-    for (const [position, entry] of (student.classes ?? []).entries()) {
-      const path = ['students', index, 'classes', position];
-      const id = typeof entry === 'number' ? entry : classNames.indexOf(entry);
-      const first = seen.get(id);
-      if (id < 0 || id >= classNames.length) {
-        const expected =
-          typeof entry === 'number' ? `a class id from 0 to ${classNames.length - 1}` : classList(classNames);
-        const hint = typeof entry === 'string' ? didYouMean(entry, classNames) : '';
-        problems.push({ path, text: `expected ${expected}, got ${show(entry)}${hint}` });
-      } else if (first !== undefined) {
-        const text = `expected every class once, got ${show(entry)} again (class ${id}, "${classNames[id]}", is entry ${first})`;
-        problems.push({ path, text });
-      } else seen.set(id, position);
-    }
-  }
-  return [...problems, ...weightProblems(spec, classNames)];
-}
-
-function weightProblems({ data: { classWeights } }: JobSpec, classNames: readonly string[]): Problem[] {
-  if (classWeights === undefined || classWeights === 'balanced') return [];
-  return Object.keys(classWeights)
-    .filter((name) => !classNames.includes(name))
-    .map((name) => ({
-      path: ['data', 'classWeights', name],
-      text: `unknown class; expected ${classList(classNames)}${didYouMean(name, classNames)}`,
-    }));
-}
-
-function classList(classNames: readonly string[]): string {
-  return `a class of the data set: ${classNames.slice(0, 20).join(', ')}${classNames.length > 20 ? ', …' : ''}`;
 }
 
 function checkSource(source: JobSource, where: string): JobSpec {
@@ -181,13 +152,4 @@ function refusal(problems: readonly Problem[], locate: JobFile['locate'], where:
   const field = formatPath(problems[0]?.path ?? []);
   const message = lines.length === 1 ? lines[0] : [`${lines.length} problems in ${where}:`, ...lines].join('\n  ');
   return new StillhouseError('INVALID_ARGUMENT', message ?? where, field === '' ? {} : { field });
-}
-
-const SHOWN_CHARACTERS = 60;
-
-function show(value: unknown): string {
-  if (typeof value === 'number') return String(value);
-  if (value === null) return 'nothing';
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}…`;
 }

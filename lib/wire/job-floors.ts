@@ -1,4 +1,5 @@
 /** `evaluate.floors` against what a job came to. Pure. */
+import { publishedStudents } from './job-routes.ts';
 import type { JobSpec } from './job-spec.ts';
 import type { RouteRule } from './route-rules.ts';
 
@@ -40,7 +41,7 @@ export function floorResults(spec: JobSpec, measured: MeasuredAccuracies): Floor
     results.push({ ...entry, floor, value, isReached: value !== null && value >= floor - ROUNDING });
   };
   for (const { name } of spec.teachers) add({ what: 'teacher', subject: name }, measured.teacher(name), teacher);
-  for (const { name } of spec.students) {
+  for (const { name } of publishedStudents(spec)) {
     const [distilled, control] = [measured.student(name), measured.control(name)];
     const gained = distilled === null || control === null ? null : distilled - control;
     add({ what: 'gain', subject: name }, gained, gain);

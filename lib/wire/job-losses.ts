@@ -79,7 +79,8 @@ export function mayUseTeacher({ loss }: DistillSpec): boolean {
   return loss.some(mayLookAtTeacher);
 }
 
-function mayLookAtTeacher(term: LossTermSpec): boolean {
+/** As `mayUseTeacher`, of one term. */
+export function mayLookAtTeacher(term: LossTermSpec): boolean {
   return term.weight !== 0 && !('type' in term && term.type === 'cross-entropy');
 }
 

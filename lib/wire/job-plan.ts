@@ -3,24 +3,24 @@
  * data set, so that nothing of it has to be agreed upon. Of millions of samples that takes seconds: a part at a time.
  */
 import { nextTurn } from '../base/clock.ts';
-import { sha256 } from '../base/digest.ts';
 import { StillhouseError } from '../base/errors.ts';
 import { hashName, mixSeeds } from '../base/random.ts';
-import { canonicalJson } from '../data/canonical-json.ts';
 import { type ClassSubset, labelWithin, resolveClasses, restrictToClasses } from '../data/class-map.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { microBatchSizes, stepsPerEpoch } from '../data/lanes.ts';
 import { type Splits, selectSplits, selectTest } from '../data/splits.ts';
 import type { ViewsSpec } from '../data/views.ts';
+import type { EpochSelection } from '../distill/epoch-watch.ts';
+import { hasTails } from '../distill/logits/format.ts';
 import { CONTROL_TERMS, type Loss, needsTeacher } from '../distill/loss-spec.ts';
 import type { ProgramSpec } from '../distill/step-spec.ts';
 import type { TrainingPlan } from '../distill/training-plan.ts';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
-import type { DecodedArtefact, ModelManifest } from '../model/artefact.ts';
-import { manifestArchitecture } from '../model/manifest-network.ts';
+import type { DecodedArtefact } from '../model/artefact.ts';
 import { classWeights } from './class-weights.ts';
 import { distillationLoss, dustbinTemperature, type LoadedLosses, NO_LOADED_LOSSES } from './job-losses.ts';
-import type { JobSpec, NetworkSpec, TrainSpec } from './job-spec.ts';
+import type { JobSpec, NetworkSpec, TrainedTeacherSpec, TrainSpec } from './job-spec.ts';
+import { wireFormat } from './logits-formats.ts';
 import { normalization } from './normalization.ts';
 import { type StartingState, startingState } from './starting-state.ts';
 import { mixes, teacherViews } from './teacher-views.ts';
@@ -53,6 +53,10 @@ export interface ModelPlan {
   /** Test samples of the model's classes. */
   readonly testIds: Uint32Array;
   readonly labelOf: (id: number) => number;
+  /** How its model is chosen among those after each epoch; null: it is the last one, and nobody looks at the others. */
+  readonly selection: EpochSelection | null;
+  /** As `TrainSpec.checkpointEpochs`; 0 for a control arm. */
+  readonly checkpointEpochs: number;
   /** The same for a student and its control arm. */
   readonly start: StartingState;
 }
@@ -63,15 +67,24 @@ const CONTROL_LOSS: Loss = { terms: CONTROL_TERMS, temperature: 1 };
 /** Batch size of evaluations. */
 const EVALUATION_BATCH = 64;
 
-/** @param init the model to start from, where the job names one */
+/** The teacher of that name. @throws INVALID_ARGUMENT when there is none, or it is not one that the job trains */
+export function trainedTeacher({ teachers }: JobSpec, name: string): TrainedTeacherSpec {
+  const index = teachers.findIndex((candidate) => candidate.name === name);
+  const teacher = teachers[index];
+  if (teacher === undefined) throw unknownName('teacher', name);
+  if (teacher.from === undefined) return teacher;
+  const message = `the teacher "${name}" is there already, and cannot be trained`;
+  throw new StillhouseError('INVALID_ARGUMENT', message, { field: `teachers[${index}].from` });
+}
+
+/** @param init the model to start from, where the job names one @throws as `trainedTeacher` does */
 export async function planTeacher(
   job: JobSpec,
   dataset: Dataset,
   name: string,
   init: DecodedArtefact | null,
 ): Promise<ModelPlan> {
-  const teacher = job.teachers.find((candidate) => candidate.name === name);
-  if (teacher === undefined) throw unknownName('teacher', name);
+  const teacher = trainedTeacher(job, name);
   const classes = resolveClasses(dataset.classNames, dataset.classNames, 'teachers');
   const splits = selectSplits(dataset, { seed: job.seed, ...job.data });
   await nextTurn();
@@ -155,8 +168,8 @@ function stepsOf({ epochs, lanes, microBatch, tail }: TrainSpec, { ids }: Traini
   return epochs * stepsPerEpoch(ids.length, lanes, microBatch, tail);
 }
 
-/** A seeded draw: a larger one holds the smaller one. */
-function teacherTestIds(job: JobSpec, dataset: Dataset, { test }: Splits): Uint32Array {
+/** What teachers are tested on: a seeded draw, of which a larger one holds the smaller one. @param splits the job's */
+export function teacherTestIds(job: JobSpec, dataset: Dataset, { test }: Pick<Splits, 'test'>): Uint32Array {
   const { teacherImages } = job.evaluate;
   if (teacherImages === undefined || teacherImages >= test.length) return test;
   return selectTest(dataset, { seed: job.seed, test: teacherImages });
@@ -184,7 +197,7 @@ async function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): Promi
   if (ids.length === 0) {
     throw new StillhouseError('INVALID_ARGUMENT', `no training image has a class of ${name}`, { field: 'data.train' });
   }
-  requireWholeStep(arm === 'teacher' ? 'teachers[0].train' : 'train', name, ids.length, train);
+  requireWholeStep(trainField(job, request), name, ids.length, train);
   const { lanes, microBatch, tail, optimizer, precision, compile } = train;
   const { shards } = dataset;
   const training: TrainingPlan = { ids, shards, labelOf, seed: job.seed, lanes, microBatch, tail, steps, views };
@@ -193,16 +206,17 @@ async function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): Promi
   const weights = classWeights(job.data.classWeights, { classNames: classes.classNames, dustbin }, samples);
   const { fineTune } = network;
   const initialSeed = mixSeeds(job.seed, hashName(name));
+  const { classNames } = classes;
+  const start = startingState(network, init, { classNames, dustbin, images: dataset.image, seed: initialSeed });
+  const usesTeacher = needsTeacher(loss.terms);
   const step = {
     ...{ loss, optimizer, totalSteps: steps, batchSizes, fineTune, precision, compile, unlabelled },
     ...(weights !== undefined && { classWeights: weights }),
     ...(mixes(views) && { mixed: true }),
+    ...(usesTeacher && hasTails(wireFormat(job, start.model.classes)) && { tails: true }),
   };
-  const { classNames } = classes;
-  const start = startingState(network, init, { classNames, dustbin, images: dataset.image, seed: initialSeed });
   const { mean, std } =
     init === null ? await normalization(job.data.normalize, dataset, splits.train) : init.manifest.preprocessing;
-  const usesTeacher = needsTeacher(loss.terms);
   return {
     name,
     arm,
@@ -221,42 +235,34 @@ async function plan(job: JobSpec, dataset: Dataset, request: PlanRequest): Promi
     dustbinTemperature: dustbin && usesTeacher ? dustbinTemperature(job.distill) : 0,
     testIds,
     labelOf: labelWithin(dataset.labels, classes.classIds),
+    selection: selectionOf(train, name, dataset, classes, splits),
+    checkpointEpochs: arm === 'control' ? 0 : train.checkpointEpochs,
     start,
   };
 }
 
-export function jobSpecDigest(job: JobSpec): string {
-  return sha256(canonicalJson(job));
+/** Where the job file says how the model is trained. */
+function trainField({ teachers }: JobSpec, { arm, name }: PlanRequest): string {
+  return arm === 'teacher' ? `teachers[${teachers.findIndex((teacher) => teacher.name === name)}].train` : 'train';
 }
 
-/** What the artefact says of a trained model. */
-export function manifestOf(
-  jobId: string,
-  job: JobSpec,
-  dataset: Dataset,
-  plan: ModelPlan,
-  facts: { readonly teacher: string | null; readonly metrics: Readonly<Record<string, number>> },
-): Omit<ModelManifest, 'weights'> {
-  return {
-    formatVersion: 1,
-    name: `${job.name}/${plan.name}`,
-    architecture: manifestArchitecture(plan.architecture, plan.program.model.input, dataset.image),
-    classNames: plan.classes.classNames,
-    classIds: [...plan.classes.classIds],
-    ...(plan.dustbin && { dustbin: true }),
-    parentClassNames: [...dataset.classNames],
-    input: dataset.image,
-    preprocessing: { scale: '0..1', ...plan.program.preprocessing },
-    calibration: null,
-    metrics: facts.metrics,
-    lineage: {
-      job: jobId,
-      jobSpecDigest: jobSpecDigest(job),
-      dataset: dataset.digest,
-      teacher: facts.teacher,
-      arm: plan.arm,
-    },
-  };
+/** @throws INVALID_ARGUMENT when no image that is held out for it has a class of the model */
+function selectionOf(
+  { keep, earlyStopping }: TrainSpec,
+  name: string,
+  { labels }: Dataset,
+  { classIds }: ClassSubset,
+  { calibrate }: Splits,
+): EpochSelection | null {
+  if (keep === 'last' && earlyStopping === undefined) return null;
+  const ids = restrictToClasses(calibrate, labels, classIds);
+  if (ids.length === 0) {
+    const message = `no image that is held out for the choice of its epoch has a class of ${name}`;
+    const hint = 'raise data.calibrate, or leave train.keep and train.earlyStopping out';
+    throw new StillhouseError('INVALID_ARGUMENT', message, { field: 'data.calibrate', hint });
+  }
+  const questions = { ids, classes: classIds.length, labelOf: labelWithin(labels, classIds) };
+  return { questions, keepsBest: keep === 'best', stopping: earlyStopping ?? null };
 }
 
 function unknownName(kind: string, name: string): StillhouseError {

@@ -1,7 +1,10 @@
 /** What fields of a job file ask of each other. Messages say what is expected of the value at the path. */
 import type { ViewsSpec } from '../data/views.ts';
 import type { JobSpec } from './job-spec.ts';
+import { supplyProblems } from './logits-formats.ts';
 import { mixes } from './teacher-views.ts';
+import { isGiven } from './teaching.ts';
+import { teachingProblems } from './teaching-relations.ts';
 
 export interface Contradiction {
   readonly path: (string | number)[];
@@ -11,13 +14,42 @@ export interface Contradiction {
 
 /** In the order in which people should read them. */
 export function contradictionsIn(job: JobSpec): Contradiction[] {
-  return [...workerProblems(job), ...nameProblems(job), ...dustbinProblems(job), ...mixingProblems(job)];
+  return [
+    ...workerProblems(job),
+    ...nameProblems(job),
+    ...calibrateProblems(job),
+    ...dustbinProblems(job),
+    ...teachingProblems(job),
+    ...mixingProblems(job),
+    ...supplyProblems(job),
+  ];
 }
 
-function workerProblems({ averaging, train }: JobSpec): Contradiction[] {
-  if (averaging.workers <= train.lanes) return [];
-  return [{ path: ['averaging', 'workers'], message: `at most train.lanes (${train.lanes})` }];
+function workerProblems({ averaging, train, teachers }: JobSpec): Contradiction[] {
+  const problems: Contradiction[] = [];
+  for (const [index, teacher] of teachers.entries()) {
+    if (isGiven(teacher) || teacher.train.workers <= teacher.train.lanes) continue;
+    const message = `at most teachers[${index}].train.lanes (${teacher.train.lanes})`;
+    problems.push({ path: ['teachers', index, 'train', 'workers'], message });
+  }
+  if (averaging.workers <= train.lanes) return problems;
+  return [...problems, { path: ['averaging', 'workers'], message: `at most train.lanes (${train.lanes})` }];
 }
+
+/** The best epoch is found on images that no training has seen. */
+function calibrateProblems({ data, train, teachers }: JobSpec): Contradiction[] {
+  if (data.calibrate > 0) return [];
+  const trained = teachers.flatMap((teacher, index) =>
+    isGiven(teacher) ? [] : [{ path: ['teachers', index, 'train'], train: teacher.train }],
+  );
+  return [...trained, { path: ['train'], train }].flatMap(({ path, train: { keep, earlyStopping } }) => {
+    if (earlyStopping !== undefined)
+      return [{ path: [...path, 'earlyStopping'], message: `nothing, ${NO_CALIBRATION}` }];
+    return keep === 'best' ? [{ path: [...path, 'keep'], message: `last, ${NO_CALIBRATION}` }] : [];
+  });
+}
+
+const NO_CALIBRATION = 'or data.calibrate above 0, for images to compare epochs on';
 
 function nameProblems(job: JobSpec): Contradiction[] {
   const problems: Contradiction[] = [];

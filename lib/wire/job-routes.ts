@@ -1,7 +1,7 @@
 /** What a job publishes: its routes, the rules by which they answer, and whether the job's settings go together. */
 import { StillhouseError } from '../base/errors.ts';
 import { resolveClasses } from '../data/class-map.ts';
-import type { JobSpec } from './job-spec.ts';
+import type { JobSpec, StudentSpec } from './job-spec.ts';
 import { dustbinObstacle, type RouteRule, rulesFor } from './route-rules.ts';
 
 const CONTROL_SUFFIX = '-control';
@@ -23,9 +23,15 @@ export function publishedName(spec: JobSpec, student: string, control: boolean):
   return `${spec.name}/${student}${control ? CONTROL_SUFFIX : ''}`;
 }
 
+/** The students that are published, each a leg of the routes. */
+export function publishedStudents({ students }: Pick<JobSpec, 'students'>): StudentSpec[] {
+  return students.filter(({ assistant }) => !assistant);
+}
+
 /** The rules that the job tries on its routes, one or all that its students allow; a route starts with the first. */
-export function routeRules({ publish, students }: JobSpec): RouteRule[] {
-  return publish.rule === 'best' ? rulesFor(students.every(({ dustbin }) => dustbin)) : [publish.rule];
+export function routeRules(job: JobSpec): RouteRule[] {
+  const { rule } = job.publish;
+  return rule === 'best' ? rulesFor(publishedStudents(job).every(({ dustbin }) => dustbin)) : [rule];
 }
 
 /**
@@ -40,20 +46,22 @@ export function checkRoutes(spec: JobSpec, classNames?: readonly string[]): void
 }
 
 function checkRule(spec: JobSpec, classNames: readonly string[] | undefined): void {
-  const { data, publish, students } = spec;
+  const { data, publish } = spec;
+  const students = publishedStudents(spec);
+  const place = (leg: number) => `students[${spec.students.indexOf(students[leg] as StudentSpec)}]`;
   if (publish.rule === 'best' && data.calibrate === 0) {
     throw refusal('publish.rule', 'best is chosen on the calibrate split, which has no images', 'set data.calibrate');
   }
   if (!routeRules(spec).includes('dustbin')) return;
-  const legs = students.map(({ classes, dustbin }, index) => {
+  const legs = students.map(({ classes, dustbin }, leg) => {
     const named = classes ?? classNames ?? [];
     const classIds =
-      classNames === undefined ? [] : resolveClasses(named, classNames, `students[${index}].classes`).classIds;
+      classNames === undefined ? [] : resolveClasses(named, classNames, `${place(leg)}.classes`).classIds;
     return { classIds, dustbin };
   });
   const obstacle = dustbinObstacle(legs);
   if (obstacle?.kind === 'no-dustbin') {
-    const text = `dustbin needs every student to have a dustbin, students[${obstacle.leg}] has none`;
+    const text = `dustbin needs every student to have a dustbin, ${place(obstacle.leg)} has none`;
     throw refusal('publish.rule', text, DUSTBIN_HINT);
   }
   if (obstacle !== undefined) {
@@ -67,7 +75,7 @@ const DUSTBIN_HINT = 'set dustbin: true for all students, or choose another rule
 const RULE_HINT = 'choose max-softmax or max-logit';
 
 function checkControlRoute(spec: JobSpec): void {
-  const { evaluate, students } = spec;
+  const { evaluate } = spec;
   if (!evaluate.controlRoute) return;
   if (!evaluate.control) {
     throw refusal('evaluate.controlRoute', 'there is no control arm to publish', 'set evaluate.control to true');
@@ -78,9 +86,10 @@ function checkControlRoute(spec: JobSpec): void {
     const longest = NAME_LENGTH_MAX - CONTROL_SUFFIX.length;
     throw refusal('publish.route', text, `choose a name of at most ${longest} characters`);
   }
-  for (const [index, student] of students.entries()) {
-    const other = students.find((one) => student.name === `${one.name}${CONTROL_SUFFIX}`);
-    if (other === undefined) continue;
+  const published = publishedStudents(spec);
+  for (const [index, student] of spec.students.entries()) {
+    const other = published.find((one) => student.name === `${one.name}${CONTROL_SUFFIX}`);
+    if (other === undefined || student.assistant) continue;
     const text = `the control arm of student ${other.name} is published as ${student.name}`;
     throw refusal(`students[${index}].name`, text, 'choose another name');
   }

@@ -4,24 +4,30 @@ import { StillhouseError } from '../base/errors.ts';
 import { resolveClasses, restrictToClasses } from '../data/class-map.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { type Splits, selectSplits } from '../data/splits.ts';
+import { requireRepliesFit } from './batch-messages.ts';
 import { dustbinTemperature, mayUseTeacher } from './job-losses.ts';
 import type { JobSpec, StudentSpec } from './job-spec.ts';
+import { requirePixelsFit } from './pixel-batches.ts';
+import { isGiven } from './teaching.ts';
 import { type KnownLabels, knownLabels, samplesByLabel } from './training-samples.ts';
 import { requireWholeStep } from './whole-steps.ts';
 
 /**
  * The job's splits. They must exist, every model must have something to learn, as many as a step takes, and something to be
- * tested on, its loss must make sense for images without labels and for a dustbin, and there must be as many test images as
- * teachers and the route are evaluated on. Of millions of samples that takes seconds: a part at a time.
+ * tested on, its loss must make sense for images without labels and for a dustbin, there must be as many test images as
+ * teachers and the route are evaluated on, and images that students send and logits that they get must fit into messages. Of millions of samples that takes seconds: a part at a time.
  * @throws INVALID_ARGUMENT naming the field
  */
 export async function checkSamples(spec: JobSpec, dataset: Dataset): Promise<Splits> {
+  requirePixelsFit(spec, dataset.image);
+  requireRepliesFit(spec, dataset.classNames);
   const splits = selectSplits(dataset, { seed: spec.seed, ...spec.data });
   await nextTurn();
   const known = await knownLabels(spec, dataset, splits.train);
   if (known.ids.length < splits.train.length) refuseTermsOfLabels(spec);
-  for (const [index, { name, train }] of spec.teachers.entries()) {
-    requireWholeStep(`teachers[${index}].train`, name, known.ids.length, train);
+  for (const [index, teacher] of spec.teachers.entries()) {
+    if (isGiven(teacher)) continue;
+    requireWholeStep(`teachers[${index}].train`, teacher.name, known.ids.length, teacher.train);
   }
   for (const index of spec.students.keys()) {
     await nextTurn();
@@ -39,7 +45,7 @@ async function checkStudent(
   splits: Splits,
   known: KnownLabels,
 ): Promise<void> {
-  const { name, classes, dustbin, dustbinShare } = spec.students[index] as StudentSpec;
+  const { name, classes, dustbin, dustbinShare, assistant } = spec.students[index] as StudentSpec;
   const field = `students[${index}].classes`;
   const { classIds } = resolveClasses(classes ?? dataset.classNames, dataset.classNames, field);
   const learnt = restrictToClasses(known.ids, known.labels, classIds);
@@ -55,7 +61,7 @@ async function checkStudent(
   // How many of the others the teacher will give it is not known yet.
   const atMost = mayUseTeacher(spec.distill) ? byLabel + splits.train.length - known.ids.length : byLabel;
   requireWholeStep('train', name, atMost, spec.train);
-  if (spec.evaluate.control) requireWholeStep('train', `the control arm of ${name}`, byLabel, spec.train);
+  if (spec.evaluate.control && !assistant) requireWholeStep('train', `the control arm of ${name}`, byLabel, spec.train);
 }
 
 /** Which key decides on the images with labels. */

@@ -3,11 +3,12 @@
  * line. Unknown keys are refused everywhere.
  */
 import { z } from 'zod';
+import { classes } from './class-list-schema.ts';
 import { badSamples, classWeights, DATASET, normalize, viewsSchema } from './data-schema.ts';
 import { contradictionsIn } from './job-relations.ts';
-import type { AveragingSpec, JobSpec } from './job-spec.ts';
+import type { AveragingSpec, JobSpec, TrainSpec } from './job-spec.ts';
 import { distill } from './loss-schema.ts';
-import { classes, studentSchema, teacherSchema } from './model-schema.ts';
+import { studentSchema, teacherSchema } from './model-schema.ts';
 import { ROUTE_RULES, type RouteRule } from './route-rules.ts';
 import {
   atLeastZero,
@@ -61,20 +62,39 @@ const optimizer = z.discriminatedUnion(
 const MAX_LANES = 1024;
 const MAX_MICRO_BATCH = 4096;
 
-function train(lanes: number, microBatch: number, epochs: number) {
-  return optional(
-    block({
-      lanes: whole(1, MAX_LANES).default(lanes),
-      microBatch: whole(1, MAX_MICRO_BATCH).default(microBatch),
-      epochs: whole(1, 10_000).default(epochs),
-      tail: oneOf('weighted', 'drop').default('weighted'),
-      checkpointEpochs: whole(0, 10_000).default(0),
-      optimizer: optional(optimizer, { type: 'adam' }),
-      precision: oneOf('float32', 'bfloat16', 'float16').default('float32'),
-      compile: oneOf('auto', 'required').default('auto'),
-    }),
-  );
+const earlyStopping = block({ patience: whole(1, 10_000), minDelta: fraction().default(0) });
+
+function trainKeys(lanes: number, microBatch: number, epochs: number) {
+  return {
+    lanes: whole(1, MAX_LANES).default(lanes),
+    microBatch: whole(1, MAX_MICRO_BATCH).default(microBatch),
+    epochs: whole(1, 10_000).default(epochs),
+    tail: oneOf('weighted', 'drop').default('weighted'),
+    checkpointEpochs: whole(0, 10_000).default(0),
+    optimizer: optional(optimizer, { type: 'adam' }),
+    precision: oneOf('float32', 'bfloat16', 'float16').default('float32'),
+    compile: oneOf('auto', 'required').default('auto'),
+    keep: oneOf('last', 'best').optional(),
+    earlyStopping: earlyStopping.optional(),
+  };
 }
+
+/** What training stops for is what is kept. The keys stay in the order in which they are read back. */
+function keepBest<T extends GivenKeep>(given: T): Omit<T, keyof GivenKeep> & Pick<TrainSpec, 'keep' | 'earlyStopping'> {
+  const { keep, earlyStopping, ...others } = given;
+  if (earlyStopping === undefined) return { ...others, keep: keep ?? 'last' };
+  return { ...others, keep: keep ?? 'best', earlyStopping };
+}
+
+interface GivenKeep {
+  readonly keep?: TrainSpec['keep'] | undefined;
+  readonly earlyStopping?: TrainSpec['earlyStopping'];
+}
+
+const studentTrain = optional(block(trainKeys(4, 16, 10)).transform(keepBest));
+const teacherTrain = optional(
+  block({ ...trainKeys(1, 64, 5), workers: whole(1, MAX_LANES).default(1) }).transform(keepBest),
+);
 
 const DEFAULT_WORKERS = 2;
 
@@ -121,6 +141,7 @@ const averaging = block({
   workers: whole(1, MAX_LANES).optional(),
   chunkKiB: whole(1, MAX_CHUNK_KIB).default(256),
   stallTimeoutMs: whole(100, 600_000).default(2000),
+  reproducible: flag().default(true),
 });
 
 const limits = block({
@@ -129,16 +150,22 @@ const limits = block({
   quick: optional(z.record(z.string(), z.unknown(), 'paths in this file and their values')),
 });
 
+/** Every teacher-worker holds all teachers that a student learns from. */
+const MAX_TEACHERS = 16;
+
 const blocks = block({
   apiVersion: oneOf('stillhouse/v1'),
   kind: oneOf('Job'),
   name: label(),
   seed: whole(0, UINT32_MAX).default(1),
   data,
-  teachers: z.array(teacherSchema(train(1, 64, 5)), 'a list of one teacher').length(1, 'exactly one teacher'),
+  teachers: z
+    .array(teacherSchema(teacherTrain), 'a list of teachers')
+    .min(1, 'at least one teacher')
+    .max(MAX_TEACHERS, `at most ${MAX_TEACHERS} teachers`),
   students: z.array(studentSchema, 'a list of students').min(1, 'at least one student').max(64, 'at most 64 students'),
   distill,
-  train: train(4, 16, 10),
+  train: studentTrain,
   averaging: optional(averaging),
   evaluate: optional(evaluate),
   calibrate: optional(block({})),
@@ -149,8 +176,8 @@ const blocks = block({
 
 /** The keys in a fixed order, so that a job and the same job read back from its JSON are the same text. */
 function withWorkers(given: z.output<typeof averaging>, lanes: number): AveragingSpec {
-  const { workers = Math.min(DEFAULT_WORKERS, lanes), chunkKiB, stallTimeoutMs } = given;
-  return { workers, chunkKiB, stallTimeoutMs };
+  const { workers = Math.min(DEFAULT_WORKERS, lanes), chunkKiB, stallTimeoutMs, reproducible } = given;
+  return { workers, chunkKiB, stallTimeoutMs, reproducible };
 }
 
 /** Parses to a `JobSpec`; what depends on several fields is checked here too. */

@@ -5,6 +5,7 @@
 
 import type { Tail } from '../data/lanes.ts';
 import type { ViewsSpec } from '../data/views.ts';
+import type { LogitsEncoding } from '../distill/logits/format.ts';
 import type { Scheduled } from '../distill/loss-schedule.ts';
 import type { BuiltInTerm, CommonTerm } from '../distill/loss-terms.ts';
 import type { CompileMode } from '../distill/step-spec.ts';
@@ -21,7 +22,7 @@ export interface JobSpec {
   /** 32 bits; everything random in the job follows from it. */
   readonly seed: number;
   readonly data: DataSpec;
-  /** Exactly one, for now. */
+  /** At least one. */
   readonly teachers: readonly TeacherSpec[];
   /** At least one; names are unique, also against the teachers'. */
   readonly students: readonly StudentSpec[];
@@ -108,13 +109,90 @@ export interface NetworkSpec {
   readonly fineTune: FineTune;
 }
 
-export interface TeacherSpec extends NetworkSpec {
-  readonly train: TrainSpec;
+export type TeacherSpec = TrainedTeacherSpec | GivenTeacherSpec;
+
+/** A teacher that the job trains. */
+export interface TrainedTeacherSpec extends NetworkSpec {
+  readonly from?: undefined;
+  readonly train: TeacherTrainSpec;
   /**
    * What the teacher sees, in its training and when students ask it; absent: the same views as the students. Without any
    * augmentation it answers each image once, and the answer is kept.
    */
   readonly views?: ViewsSpec | undefined;
+}
+
+/** A teacher that is there already, of any framework: it is evaluated and then served as it is. */
+export interface GivenTeacherSpec {
+  readonly name: string;
+  readonly from: TeacherSource;
+  /** As `TrainedTeacherSpec.views`. */
+  readonly views?: ViewsSpec | undefined;
+}
+
+/** Where a given teacher comes from. */
+export type TeacherSource = WeightsSource | FileSource | EndpointSource;
+
+/** A model of the zoo. */
+export interface WeightsSource {
+  readonly type: 'weights';
+  /** As `NetworkSpec.init`. */
+  readonly weights: string;
+  /** Absent: what the weights say, which a published model does. */
+  readonly arch?: ArchitectureSpec | undefined;
+  readonly inputSize?: number | undefined;
+}
+
+/** A model in the format of another framework. */
+export interface FileSource extends ModelSignature {
+  readonly type: 'onnx' | 'saved-model' | 'tfjs';
+  /** The `.onnx` file, the folder of `saved_model.pb`, `model.json`; once submitted, the digest of the stored files. */
+  readonly path: string;
+  /** Of a SavedModel. */
+  readonly signature: string;
+}
+
+/** A model on a server that speaks the Open Inference Protocol, version 2. */
+export interface EndpointSource extends ModelSignature {
+  readonly type: 'endpoint';
+  /** `grpc://host:port`, `grpcs://…`, or `http(s)://host:port` for REST. */
+  readonly url: string;
+  readonly model: string;
+  /** Absent: the one that answers when the job starts; another one that answers later is refused. */
+  readonly version?: string | undefined;
+  /** Of one call. */
+  readonly timeoutMs: number;
+}
+
+/** What a model of another framework takes and answers. */
+export interface ModelSignature {
+  readonly input: ModelInput;
+  readonly output: ModelOutput;
+  /** Of its outputs, in their order; absent: the data set's. */
+  readonly classNames?: readonly string[] | undefined;
+}
+
+export interface ModelInput {
+  /** Absent: the model's only input. */
+  readonly name?: string | undefined;
+  readonly layout: 'nhwc' | 'nchw';
+  /** Height and width to which images are scaled; absent: the data set's. */
+  readonly size?: number | undefined;
+  readonly type: 'float32' | 'uint8';
+  /** What a pixel's 0..255 becomes before mean and standard deviation. */
+  readonly scale: '0..255' | '0..1' | '-1..1';
+  /** By colour, on that scale: subtracted, and divided by. */
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+  /** Rows of one call. Absent: as many as are asked for at once. */
+  readonly batch?: number | undefined;
+}
+
+export interface ModelOutput {
+  /** Absent: the model's only output. */
+  readonly name?: string | undefined;
+  /** `probabilities` become logits by their logarithm. */
+  readonly kind: 'logits' | 'probabilities';
 }
 
 export interface StudentSpec extends NetworkSpec {
@@ -130,6 +208,10 @@ export interface StudentSpec extends NetworkSpec {
    * drawn by the seed. Absent: all of them.
    */
   readonly dustbinShare?: number | undefined;
+  /** Whom it learns from, by name: teachers, and students before it in the file. Absent: all `teachers`. */
+  readonly teachers?: readonly string[] | undefined;
+  /** It is there to teach students after it, and is not published. It has no control arm. */
+  readonly assistant: boolean;
 }
 
 export interface DistillSpec {
@@ -137,6 +219,43 @@ export interface DistillSpec {
   readonly loss: readonly LossTermSpec[];
   /** Of the terms that have none of their own. */
   readonly temperature: Scheduled;
+  /** How the answers of several teachers are joined. */
+  readonly teachers: JoinSpec;
+  /** How logits travel. `auto`: the smallest encoding whose error does not matter. */
+  readonly logits: LogitsEncoding | 'auto';
+  /** What students send: the ids of samples, whose images the teacher reads itself, or the images. */
+  readonly request: 'ids' | 'pixels';
+  readonly cache: LogitsCacheSpec;
+  /** When no teacher is left: `continue` with logits in the cache and wait for those that are not, `wait` for a teacher, `fail`. */
+  readonly withoutTeachers: 'continue' | 'wait' | 'fail';
+  /** Where `averaging.reproducible` is false: requests of several students are computed together. */
+  readonly merge: MergeSpec;
+}
+
+export interface JoinSpec {
+  /**
+   * `mean-logits`, `mean-probabilities` (at the temperature): weighted means. `by-class`: the teacher that `classes` names for the
+   * sample's label answers. `most-confident`: for each sample the teacher whose largest probability is the largest.
+   */
+  readonly combine: 'mean-logits' | 'mean-probabilities' | 'by-class' | 'most-confident';
+  /** Of the means, by teacher; 1 where not named. */
+  readonly weights: Readonly<Record<string, number>>;
+  /** For `by-class`: class names or ids, by teacher. */
+  readonly classes: Readonly<Record<string, readonly (string | number)[]>>;
+}
+
+export interface LogitsCacheSpec {
+  /** `auto`: where views come again, because they are off or by `cycle`. */
+  readonly mode: 'auto' | 'on' | 'off';
+  /** As `DistillSpec.logits`, of what is stored; `probabilities` cannot be. */
+  readonly encoding: Exclude<LogitsEncoding, 'probabilities'> | 'auto';
+}
+
+export interface MergeSpec {
+  /** Images that are computed at once. */
+  readonly images: number;
+  /** How long an image waits for others. */
+  readonly delayMs: number;
 }
 
 export type LossTermSpec = BuiltInTerm | CustomLossSpec;
@@ -174,6 +293,22 @@ export interface TrainSpec {
   readonly precision: Precision;
   /** `auto`: a step that cannot be compiled runs eagerly, slowly, and says so; `required`: it is refused. */
   readonly compile: CompileMode;
+  /** Which model comes out: that of the last epoch, or the best on the calibrate split, which is then looked at after every epoch. */
+  readonly keep: 'last' | 'best';
+  /** Ends the training when it gets no better on the calibrate split; absent: all epochs. */
+  readonly earlyStopping?: EarlyStoppingSpec | undefined;
+}
+
+export interface TeacherTrainSpec extends TrainSpec {
+  /** Teacher-workers that train it together; at most `lanes`. */
+  readonly workers: number;
+}
+
+export interface EarlyStoppingSpec {
+  /** Epochs without getting better after which the training ends. */
+  readonly patience: number;
+  /** By how much the share of right answers must grow to count as better. */
+  readonly minDelta: number;
 }
 
 export type OptimizerSpec = AdamSpec | AdamwSpec | SgdSpec;
@@ -220,6 +355,11 @@ export interface AveragingSpec {
   readonly chunkKiB: number;
   /** A missing part is asked for again after this long. */
   readonly stallTimeoutMs: number;
+  /**
+   * Whether runs are bit-identical whatever the number of workers: teachers then compute each lane's micro-batch by itself at one
+   * fixed shape, and workers are of one device class.
+   */
+  readonly reproducible: boolean;
 }
 
 export interface EvaluateSpec {
@@ -255,7 +395,7 @@ export interface PublishSpec {
 }
 
 export interface LimitsSpec {
-  /** How long the job waits for workers before it fails. */
+  /** How long the job waits for workers before it fails, and its students for a teacher. */
   readonly workerWaitSeconds: number;
   /** The job fails when it has run for longer; absent: no limit. */
   readonly deadlineMinutes?: number | undefined;

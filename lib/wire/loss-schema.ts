@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { sha256 } from '../base/digest.ts';
 import type { Scheduled } from '../distill/loss-schedule.ts';
 import type { BuiltInTerm } from '../distill/loss-terms.ts';
-import type { CustomLossSpec, DistillSpec, LossModule, LossTermSpec } from './job-spec.ts';
+import { someClasses } from './class-list-schema.ts';
+import type { CustomLossSpec, DistillSpec, LogitsCacheSpec, LossModule, LossTermSpec } from './job-spec.ts';
 import {
   atLeastZero,
   block,
@@ -143,13 +144,39 @@ const SHORTHANDS = {
   'seed-004': { alpha: 0.25, temperature: 1, kl: { convention: 'seed-004' } },
 } as const;
 
+/** More than that is closer to all classes than to a few. */
+const TOP_K_MAX = 65_535;
+const topK = block({ topK: whole(1, TOP_K_MAX) });
+const RAW = ['auto', 'fp32', 'fp16', 'bf16', 'int8', 'int4'] as const;
+
+const logits = chosen<DistillSpec['logits']>((value) => (isMapping(value) ? topK : oneOf(...RAW, 'probabilities')));
+
+const stored = chosen<LogitsCacheSpec['encoding']>((value) => (isMapping(value) ? topK : oneOf(...RAW)));
+
+const join = block({
+  combine: oneOf('mean-logits', 'mean-probabilities', 'by-class', 'most-confident').default('mean-logits'),
+  weights: optional(z.record(z.string(), positive(), 'weights by the names of teachers')),
+  classes: optional(z.record(z.string(), someClasses, 'classes by the names of teachers')),
+});
+
+/** How answers get from the teachers to the students. */
+const supply = {
+  teachers: optional(join),
+  logits: logits.default('auto'),
+  request: oneOf('ids', 'pixels').default('ids'),
+  cache: optional(block({ mode: oneOf('auto', 'on', 'off').default('auto'), encoding: stored.default('auto') })),
+  withoutTeachers: oneOf('continue', 'wait', 'fail').default('continue'),
+  merge: optional(block({ images: whole(1, 4096).default(256), delayMs: whole(0, 60_000).default(5) })),
+};
+
 export const distill = optional(
   block({
+    ...supply,
     loss: z.array(lossTerm, 'a list of {type, weight}').min(1, 'at least one {type, weight}').optional(),
     alpha: fraction().optional(),
     temperature: scheduled(positive()).optional(),
     convention: oneOf('hinton', 'seed-004').optional(),
-  }).transform(({ loss, alpha, temperature, convention }, context): DistillSpec => {
+  }).transform(({ loss, alpha, temperature, convention, ...given }, context): DistillSpec => {
     for (const [key, value] of Object.entries({ alpha, convention })) {
       if (loss === undefined || value === undefined) continue;
       context.addIssue({ code: 'custom', path: [key], message: `either ${key} or loss, not both` });
@@ -165,6 +192,6 @@ export const distill = optional(
       { type: 'cross-entropy', weight: 1 - soft },
       { type: 'kl', weight: soft, ...kl },
     ];
-    return { loss: loss ?? shorthand, temperature: temperature ?? defaults.temperature };
+    return { loss: loss ?? shorthand, temperature: temperature ?? defaults.temperature, ...given };
   }),
 );

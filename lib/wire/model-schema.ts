@@ -2,8 +2,11 @@
 import { z } from 'zod';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
 import type { FineTune } from '../model/freeze.ts';
+import { classes } from './class-list-schema.ts';
 import { viewsSchema } from './data-schema.ts';
+import type { TeacherSpec } from './job-spec.ts';
 import { block, chosen, flag, fraction, isMapping, label, oneOf, text, whole } from './schema-parts.ts';
+import { teacherSource } from './teacher-source-schema.ts';
 
 const ARCH = 'the name of an architecture, {name, dropout} or {name, layers}';
 
@@ -36,18 +39,19 @@ const network = {
   fineTune: fineTune.default('all'),
 };
 
+/** A teacher that the job trains, or with `from` one that is there already. */
 export function teacherSchema<T extends z.ZodType>(train: T) {
-  return block({ ...network, train, views: viewsSchema.optional() });
+  const views = viewsSchema.optional();
+  const given = block({ name: label(), from: teacherSource(arch, whole(1, INPUT_SIZE_MAX)), views });
+  const trained = block({ ...network, from: z.undefined('left out').optional(), train, views });
+  return chosen((value) => (isMapping(value) && value.from !== undefined ? given : trained) as z.ZodType<TeacherSpec>);
 }
-
-/** At least two classes. */
-export const classes = z
-  .array(z.union([text('a class name'), whole(0)], 'a class name or a class id'), 'a list of class names or ids')
-  .min(2, 'at least two classes');
 
 export const studentSchema = block({
   ...network,
   classes: classes.optional(),
   dustbin: flag().default(false),
   dustbinShare: fraction().lt(1, 'a number from 0 to below 1').optional(),
+  teachers: z.array(label(), 'a list of names').min(1, 'at least one name').optional(),
+  assistant: flag().default(false),
 });

@@ -13,7 +13,7 @@ import {
   StorageType,
 } from 'nats';
 import { monotonicMs, sleep, withTimeout } from '../base/clock.ts';
-import { digestHex, sha256 } from '../base/digest.ts';
+import { digestHex, sha256InPieces } from '../base/digest.ts';
 import { StillhouseError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
@@ -283,7 +283,7 @@ async function openObjects(jetstream: JetStreamClient, replicas: number): Promis
   const store = await naming(`opening the object store ${bucket}`, () => jetstream.views.os(bucket, options));
   return {
     put: async (bytes) => {
-      const digest = sha256(bytes);
+      const digest = await sha256InPieces(bytes);
       await naming(`storing ${digest}`, async () => {
         if (!(await isStored(store, digest))) await store.putBlob({ name: digestHex(digest) }, bytes);
       });
@@ -294,7 +294,7 @@ async function openObjects(jetstream: JetStreamClient, replicas: number): Promis
       if (bytes === null) {
         throw new StillhouseError('NOT_FOUND', `the object ${digest} is not in ${bucket}`, { field: digest });
       }
-      if (sha256(bytes) !== digest) {
+      if ((await sha256InPieces(bytes)) !== digest) {
         throw new StillhouseError('DATA_LOSS', `the object ${digest} in ${bucket} has changed since it was stored`);
       }
       return bytes;

@@ -10,6 +10,7 @@ export interface ServiceSettings {
   readonly port: number;
   readonly healthPort: number;
   readonly httpPort: number;
+  readonly metricsPort: number;
   /** Whether the business port tells callers what it serves (grpc.reflection). */
   readonly reflection: boolean;
   /** `host:port` as others see it, of a port that was bound. */
@@ -28,6 +29,7 @@ export function readServiceSettings(settings: Settings): ServiceSettings {
     port: settings.integer('STILLHOUSE_PORT', 0, PORTS),
     healthPort: settings.integer('STILLHOUSE_HEALTH_PORT', 0, PORTS),
     httpPort: settings.integer('STILLHOUSE_HTTP_PORT', 0, PORTS),
+    metricsPort: settings.integer('STILLHOUSE_METRICS_PORT', 0, PORTS),
     reflection: settings.oneOf('STILLHOUSE_REFLECTION', 'on', ['on', 'off']) === 'on',
     advertised: (boundPort) => hostPort(advertisedHost, boundPort),
   };

@@ -1,4 +1,5 @@
 /** Counts what a worker contributes to a training task. */
+import type { EpochVerdict } from '../distill/epoch-watch.ts';
 import type { Commit } from '../distill/training-loop.ts';
 import type { TaskProgressFields } from './task-runner.ts';
 
@@ -14,11 +15,41 @@ export interface EpochPlan {
   readonly stepsPerEpoch: number;
 }
 
+/** What a worker counts of its averaging so far. */
+export interface AveragingCounters {
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}
+
+/** What a worker counts of the logits that it is fed so far. */
+export interface LogitsCounters {
+  /** Answers that were read from the cache, here: one per sample and teacher that was asked for it. */
+  readonly cachedSamples: number;
+  /** Batches that were sent again, since a teacher was lost, slow, busy or wrong. */
+  readonly batchesResent: number;
+  /** Answers to batches that had been answered. */
+  readonly duplicateAnswers: number;
+  /** Of logits, from teachers. */
+  readonly bytesReceived: number;
+}
+
+/** At the model that an epoch has ended with. */
+type Look = Pick<EpochVerdict, 'bestEpoch' | 'bestAccuracy' | 'tookMs'>;
+
 interface FinishedEpoch {
   readonly finishedEpoch: number;
   readonly finishedEpochLoss: number;
   readonly finishedEpochAccuracy: number;
 }
+
+/** Counters that are kept elsewhere, looked at whenever progress is answered. Absent: nothing is averaged, nothing fed. */
+export interface CounterSources {
+  readonly averaging?: (() => AveragingCounters) | undefined;
+  readonly logits?: (() => LogitsCounters) | undefined;
+}
+
+const NO_TRAFFIC: AveragingCounters = { bytesSent: 0, bytesReceived: 0 };
+const NO_LOGITS: LogitsCounters = { cachedSamples: 0, batchesResent: 0, duplicateAnswers: 0, bytesReceived: 0 };
 
 export class ShareMeter {
   readonly #owner: LaneShare;
@@ -31,6 +62,7 @@ export class ShareMeter {
     finishedEpochAccuracy: 0,
   };
   #checkpoint = { digest: '', epoch: 0 };
+  #choice = { bestEpoch: 0, bestAccuracy: 0, stoppedEarly: false };
   #firstLoss = 0;
   #loss = 0;
   #steps = 0;
@@ -39,15 +71,17 @@ export class ShareMeter {
   #teacherWaitMs = 0;
   #averagingWaitMs = 0;
   #dataWaitMs = 0;
-  #traffic: { bytesSent: number; bytesReceived: number } = { bytesSent: 0, bytesReceived: 0 };
+  #evaluationMs = 0;
+  readonly #sources: CounterSources;
 
-  constructor(owner: LaneShare, plan: EpochPlan) {
+  constructor(owner: LaneShare, plan: EpochPlan, sources: CounterSources = {}) {
     this.#owner = owner;
     this.#plan = plan;
+    this.#sources = sources;
   }
 
   /** Counts a step in and answers the progress so far. */
-  commit(commit: Commit, traffic: { readonly bytesSent: number; readonly bytesReceived: number }): TaskProgressFields {
+  commit(commit: Commit): TaskProgressFields {
     if (this.#steps === 0) this.#firstLoss = commit.loss;
     this.#loss = commit.loss;
     this.#steps = commit.step + 1;
@@ -56,7 +90,6 @@ export class ShareMeter {
     this.#teacherWaitMs += commit.teacherWaitMs;
     this.#averagingWaitMs += commit.averagingWaitMs;
     this.#dataWaitMs += commit.dataWaitMs;
-    this.#traffic = { ...traffic };
     this.#countEpoch(commit);
     return this.#progress('');
   }
@@ -64,6 +97,13 @@ export class ShareMeter {
   /** Takes in that a checkpoint has been stored, and answers the progress with it. */
   stored(digest: string, epoch: number): TaskProgressFields {
     this.#checkpoint = { digest, epoch };
+    return this.#progress('');
+  }
+
+  /** Takes in what the look at an epoch's model came to, and answers the progress with it. */
+  looked({ bestEpoch, bestAccuracy, tookMs }: Look, stoppedEarly: boolean): TaskProgressFields {
+    this.#evaluationMs += tookMs;
+    this.#choice = { bestEpoch, bestAccuracy, stoppedEarly };
     return this.#progress('');
   }
 
@@ -93,6 +133,8 @@ export class ShareMeter {
 
   #progress(weightsDigest: string): TaskProgressFields {
     const { number, samples, loss, right } = this.#epoch;
+    const traffic = this.#sources.averaging?.() ?? NO_TRAFFIC;
+    const { bytesReceived, ...logits } = this.#sources.logits?.() ?? NO_LOGITS;
     return {
       step: this.#steps,
       firstLoss: this.#firstLoss,
@@ -104,17 +146,21 @@ export class ShareMeter {
       ...this.#finished,
       checkpointDigest: this.#checkpoint.digest,
       checkpointEpoch: this.#checkpoint.epoch,
+      ...this.#choice,
       share: {
         ...this.#owner,
         stepsCommitted: this.#steps,
         samplesCommitted: this.#samples,
-        gradientBytesSent: this.#traffic.bytesSent,
-        gradientBytesReceived: this.#traffic.bytesReceived,
+        gradientBytesSent: traffic.bytesSent,
+        gradientBytesReceived: traffic.bytesReceived,
         teacherSamples: this.#teacherSamples,
         weightsDigest,
         teacherWaitMs: this.#teacherWaitMs,
         averagingWaitMs: this.#averagingWaitMs,
         dataWaitMs: this.#dataWaitMs,
+        ...logits,
+        logitsBytesReceived: bytesReceived,
+        evaluationMs: this.#evaluationMs,
         pid: process.pid,
       },
     };

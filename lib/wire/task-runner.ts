@@ -5,6 +5,7 @@ import type { Logger } from '../base/log.ts';
 import type { StartTask__Output } from './generated/stillhouse/v1/StartTask.ts';
 import type { TaskDone } from './generated/stillhouse/v1/TaskDone.ts';
 import type { TaskProgress } from './generated/stillhouse/v1/TaskProgress.ts';
+import type { TeacherEndpoint__Output } from './generated/stillhouse/v1/TeacherEndpoint.ts';
 import type { WorkerMessage } from './generated/stillhouse/v1/WorkerMessage.ts';
 
 export interface TaskReadyFields {
@@ -32,7 +33,16 @@ export interface TaskContext {
   readonly begun: Promise<void>;
   /** As often as you like: at most a few a second are sent, always the latest. */
   progress(fields: TaskProgressFields): void;
+  /** Tells users something that has come up: it goes with the next progress, and at once. The latest counts. */
+  note(notice: string): void;
+  /**
+   * Calls `listener`, which takes the place of any before, with the teachers that serve the task whenever they change from those that
+   * it was started with; at once, if they have changed already.
+   */
+  onTeachers(listener: TeachersListener): void;
 }
+
+export type TeachersListener = (teachers: readonly TeacherEndpoint__Output[]) => void;
 
 /** Rejecting fails the task with the error's code, message and field. */
 export type RunTask = (start: StartTask__Output, context: TaskContext) => Promise<TaskResult>;
@@ -43,7 +53,7 @@ export interface TaskRunnerOptions {
   readonly send: (message: WorkerMessage) => void;
   /** Called when a task has not settled `stuckAfterMs` after its abort: no other task can run then. */
   readonly onStuck: (error: StillhouseError) => void;
-  /** Default 10 s. */
+  /** Default 60 s. */
   readonly stuckAfterMs?: number | undefined;
 }
 
@@ -53,6 +63,7 @@ interface RunningTask {
   readonly id: string;
   readonly controller: AbortController;
   readonly begin: () => void;
+  readonly teachers: TeacherUpdates;
   /** Resolves when the task has settled and been told. */
   readonly settled: Promise<void>;
 }
@@ -82,6 +93,7 @@ export class TaskRunner {
     // A task that never waits for it must not end the process with an unhandled rejection.
     begun.catch(() => undefined);
     const progress = new ProgressSender(taskId, this.#options.send);
+    const teachers = new TeacherUpdates();
     const context: TaskContext = {
       signal,
       leaderEpoch,
@@ -92,17 +104,25 @@ export class TaskRunner {
       progress: (fields) => {
         if (!signal.aborted) progress.offer(fields);
       },
+      note: (notice) => {
+        if (!signal.aborted) progress.note(notice);
+      },
+      onTeachers: (listener) => teachers.listen(listener),
     };
     const settled = (async () => {
       await previous?.settled;
       await this.#run(start, context, progress);
     })();
     this.#watch(taskId, signal, settled);
-    this.#current = { id: taskId, controller, begin, settled };
+    this.#current = { id: taskId, controller, begin, teachers, settled };
   }
 
   begin(taskId: string): void {
     if (this.#current?.id === taskId) this.#current.begin();
+  }
+
+  updateTeachers(taskId: string, list: readonly TeacherEndpoint__Output[]): void {
+    if (this.#current?.id === taskId && !this.#current.controller.signal.aborted) this.#current.teachers.offer(list);
   }
 
   cancel(taskId: string): void {
@@ -139,7 +159,11 @@ export class TaskRunner {
     try {
       const { last, ...result } = await runTask(start, context);
       progress.stop();
-      if (context.signal.aborted) return;
+      if (context.signal.aborted) {
+        // What it has done counts, though nobody waits for its end.
+        if (last !== undefined) send({ progress: { taskId, ...last } });
+        return;
+      }
       const latest = last ?? progress.latest;
       send({ done: { taskId, ...(latest === undefined ? {} : { last: { taskId, ...latest } }), ...result } });
       logger.info({ taskId }, 'task done');
@@ -160,6 +184,22 @@ export class TaskRunner {
   }
 }
 
+/** Keeps the latest list for whoever comes to listen later. */
+class TeacherUpdates {
+  #latest: readonly TeacherEndpoint__Output[] | undefined;
+  #listener: TeachersListener | undefined;
+
+  offer(teachers: readonly TeacherEndpoint__Output[]): void {
+    this.#latest = teachers;
+    this.#listener?.(teachers);
+  }
+
+  listen(listener: TeachersListener): void {
+    this.#listener = listener;
+    if (this.#latest !== undefined) listener(this.#latest);
+  }
+}
+
 /** Sends the first progress at once and then the latest at a limited rate. */
 class ProgressSender {
   readonly #taskId: string;
@@ -167,6 +207,7 @@ class ProgressSender {
   #sentMs = Number.NEGATIVE_INFINITY;
   #disarm: (() => void) | undefined;
   latest: TaskProgressFields | undefined;
+  #notice = '';
 
   constructor(taskId: string, send: (message: WorkerMessage) => void) {
     this.#taskId = taskId;
@@ -181,6 +222,11 @@ class ProgressSender {
     else this.#disarm = after(waitMs, () => this.#flush());
   }
 
+  note(notice: string): void {
+    this.#notice = notice;
+    this.offer(this.latest ?? {});
+  }
+
   stop(): void {
     this.#disarm?.();
     this.#disarm = undefined;
@@ -189,6 +235,7 @@ class ProgressSender {
   #flush(): void {
     this.#disarm = undefined;
     this.#sentMs = monotonicMs();
-    if (this.latest !== undefined) this.#send({ progress: { taskId: this.#taskId, ...this.latest } });
+    if (this.latest !== undefined)
+      this.#send({ progress: { taskId: this.#taskId, notice: this.#notice, ...this.latest } });
   }
 }

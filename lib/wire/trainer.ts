@@ -2,7 +2,6 @@
 
 import { sleep } from '../base/clock.ts';
 import { bytesOf, sha256 } from '../base/digest.ts';
-import type { Logger } from '../base/log.ts';
 import { retryUnavailable } from '../base/retry.ts';
 import { storeDropped } from '../checkpoint/dropped.ts';
 import { loadModel, storeModel } from '../checkpoint/models.ts';
@@ -10,15 +9,17 @@ import type { ObjectStore } from '../checkpoint/store.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { areOff } from '../data/views.ts';
 import type { Compute } from '../distill/compute.ts';
-import { evaluate } from '../distill/evaluate.ts';
+import type { KeptWeights } from '../distill/epoch-watch.ts';
+import { type Evaluated, evaluate, onImages } from '../distill/evaluate.ts';
 import { FrozenBackbone } from '../distill/frozen-backbone.ts';
 import type { ImageSource, TrainableModel } from '../distill/trainable-model.ts';
-import { augmentedImages, droppedOfEpoch, epochCount } from '../distill/training-plan.ts';
+import { augmentedImages, droppedOfEpoch } from '../distill/training-plan.ts';
 import { type DecodedArtefact, type EncodedArtefact, encodeArtefact } from '../model/artefact.ts';
 import { hasFixedFeatures } from '../model/freeze.ts';
 import { exportTensors } from '../model/parameters.ts';
-import { type ModelPlan, manifestOf } from './job-plan.ts';
+import type { ModelPlan } from './job-plan.ts';
 import type { JobSpec, NetworkSpec } from './job-spec.ts';
+import { manifestOf } from './trained-manifest.ts';
 
 /** Hours of training shall not be lost by a restart of the broker. Storing is idempotent: content names the objects. */
 export const STORE_PATIENCE = { patienceMs: 120_000, retryMs: 1_000 };
@@ -27,6 +28,8 @@ export const STORE_PATIENCE = { patienceMs: 120_000, retryMs: 1_000 };
 export interface Training {
   readonly program: TrainableModel;
   readonly images: ImageSource;
+  /** For looks between epochs: what is the same in every epoch is computed once. */
+  readonly evaluated: Evaluated;
 }
 
 /**
@@ -61,9 +64,19 @@ export async function openTraining(compute: Compute, plan: ModelPlan, dataset: D
 async function compile(compute: Compute, { program: spec, training }: ModelPlan, dataset: Dataset): Promise<Training> {
   if (spec.training?.fineTune === 'head' && areOff(training.views) && hasFixedFeatures(spec.model)) {
     const program = await FrozenBackbone.open(compute, spec);
-    return { program, images: program.features(dataset) };
+    const images = program.features(dataset);
+    return { program, images, evaluated: onFeatures(program, images) };
   }
-  return { program: await compute.open(spec), images: augmentedImages(dataset, training) };
+  const program = await compute.open(spec);
+  return { program, images: augmentedImages(dataset, training), evaluated: onImages(program, dataset) };
+}
+
+function onFeatures(program: FrozenBackbone, features: ImageSource): Evaluated {
+  return {
+    outputs: program.spec.model.classes,
+    load: (ids) => features({ ids: Uint32Array.from(ids), partners: null, epoch: 0 }).images,
+    predict: (values, count) => program.predictFeatures(values, count),
+  };
 }
 
 /** What users should know of how the program computes; empty if nothing. */
@@ -93,37 +106,47 @@ export interface StoreRequest {
   readonly dataset: Dataset;
   readonly job: JobSpec;
   readonly jobId: string;
-  /** Digest of the teacher's artefact, or null. */
-  readonly teacher: string | null;
+  /** Digests of whom the model has learnt from; see `TaughtModel`. */
+  readonly teachers: readonly string[];
   readonly objects: ObjectStore;
   readonly signal: AbortSignal;
+}
+
+/** How a training ended. */
+export interface TrainingEnd {
+  /** Epochs that were trained; the last one may have been cut short. */
+  readonly epochs: number;
+  /** The epoch's model that the program is now, where it is not simply the last one's. */
+  readonly best: KeptWeights | null;
 }
 
 /**
  * Evaluates the trained model on the test split and writes its artefact to the object store, beside it what its epochs have dropped.
  */
-export async function evaluateAndStore(request: StoreRequest): Promise<StoredModel> {
+export async function evaluateAndStore(request: StoreRequest, { epochs, best }: TrainingEnd): Promise<StoredModel> {
   const { program, plan, dataset, signal } = request;
-  const classes = plan.classes.classIds.length;
-  const { testIds, labelOf } = plan;
-  const found = await evaluate(program, dataset, testIds, classes, labelOf, signal);
-  const { correct, evaluated, imagesPerSecond } = found;
+  const questions = { ids: plan.testIds, classes: plan.classes.classIds.length, labelOf: plan.labelOf };
+  const { correct, evaluated, imagesPerSecond } = await evaluate(onImages(program, dataset), questions, signal);
   const testAccuracy = evaluated === 0 ? 0 : correct / evaluated;
-  const artefact = await artefactOf(request, { testAccuracy });
+  const weights = { parameters: await program.read('parameters'), statistics: await program.read('statistics') };
+  const artefact = artefactOf(request, weights, { testAccuracy, ...selectionMetrics(best) });
   const modelDigest = await retryUnavailable(() => storeModel(request.objects, artefact), {
     ...STORE_PATIENCE,
     signal,
   });
   const manifestJson = new TextDecoder().decode(artefact.manifestBytes);
-  const droppedDigest = plan.training.tail === 'drop' ? await storeDroppedSamples(request) : '';
+  const droppedDigest = plan.training.tail === 'drop' ? await storeDroppedSamples(request, epochs) : '';
   const counts = { correct, evaluatedImages: evaluated, predictImagesPerSecond: imagesPerSecond };
   return { modelDigest, manifestJson, ...counts, droppedDigest };
 }
 
 /** The plan alone says which they are: nothing has to be kept while the model is trained. */
-async function storeDroppedSamples({ plan: { training }, dataset, objects, signal }: StoreRequest): Promise<string> {
+async function storeDroppedSamples(
+  { plan: { training }, dataset, objects, signal }: StoreRequest,
+  count: number,
+): Promise<string> {
   const epochs: Uint32Array[] = [];
-  for (let epoch = 0; epoch < epochCount(training); epoch++) {
+  for (let epoch = 0; epoch < count; epoch++) {
     epochs.push(droppedOfEpoch(training, epoch));
     // Orders of many epochs take a while, and the worker has to be heard meanwhile.
     await sleep(0, signal);
@@ -133,33 +156,29 @@ async function storeDroppedSamples({ plan: { training }, dataset, objects, signa
 }
 
 /**
- * What is done between two epochs: now and then the model as it stands is stored.
- * One that cannot be stored is told to the log, and the training goes on without it.
- * @param everyEpochs 0: never, and nothing is done between epochs
- * @param onStored told the checkpoint's digest and the number of the epoch that has ended, from 1
+ * Stores the model of an epoch: the best one so far where that is what is kept, else the one that the program is now.
+ * @returns its digest @throws what the store throws
  */
-export function checkpoints(
-  request: StoreRequest & { readonly logger: Logger },
-  everyEpochs: number,
-  onStored: (digest: string, epoch: number) => void,
-): { readonly onEpoch?: (epoch: number) => Promise<void> } {
-  if (everyEpochs === 0) return {};
-  return {
-    onEpoch: async (epoch) => {
-      if (epoch % everyEpochs !== 0) return;
-      const artefact = await artefactOf(request, { epoch });
-      await storeModel(request.objects, artefact).then(
-        (digest) => onStored(digest, epoch),
-        (err) => request.logger.warn({ err, epoch }, 'no checkpoint could be stored; the training goes on'),
-      );
-    },
+export async function storeCheckpoint(request: StoreRequest, epoch: number, best: KeptWeights | null): Promise<string> {
+  const { program, objects } = request;
+  const metrics = best === null ? { epoch } : selectionMetrics(best);
+  const weights = best ?? {
+    parameters: await program.read('parameters'),
+    statistics: await program.read('statistics'),
   };
+  return await storeModel(objects, artefactOf(request, weights, metrics));
 }
 
-async function artefactOf(
-  { program, plan, dataset, job, jobId, teacher }: StoreRequest,
+/** What the choice of the model was made by. */
+function selectionMetrics(best: KeptWeights | null): Readonly<Record<string, number>> {
+  return best === null ? {} : { epoch: best.epoch, calibrateAccuracy: best.accuracy };
+}
+
+function artefactOf(
+  { plan, dataset, job, jobId, teachers }: StoreRequest,
+  { parameters, statistics }: Pick<KeptWeights, 'parameters' | 'statistics'>,
   metrics: Readonly<Record<string, number>>,
-): Promise<EncodedArtefact> {
-  const tensors = exportTensors(plan.program.model, await program.read('parameters'), await program.read('statistics'));
-  return encodeArtefact(manifestOf(jobId, job, dataset, plan, { teacher, metrics }), tensors);
+): EncodedArtefact {
+  const tensors = exportTensors(plan.program.model, parameters, statistics);
+  return encodeArtefact(manifestOf(jobId, job, dataset, plan, { teachers, metrics }), tensors);
 }

@@ -1,8 +1,10 @@
 /** What teacher-workers and student-workers have in common: connections, the compute thread, data sets, heartbeats. */
 import { StillhouseError } from '../base/errors.ts';
+import { cacheRoot, logitsRoot } from '../base/folders.ts';
 import type { ProcessContext } from '../base/process.ts';
 import { uniqueId } from '../base/random.ts';
 import type { Settings } from '../base/settings.ts';
+import { LOGITS_MEMORY_BYTES, limitLogitsMemory } from '../checkpoint/logits-cache/cache.ts';
 import type { ObjectStore } from '../checkpoint/store.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { Compute } from '../distill/compute.ts';
@@ -25,6 +27,8 @@ export function startCompute(settings: Settings): Compute {
 }
 
 const MAX_DATA_THREADS = 64;
+/** With none, every row is read from its file. */
+const LOGITS_MEMORY_RANGE = { min: 0, max: Number.MAX_SAFE_INTEGER };
 
 /** Threads that read images beside the event loop. */
 function dataThreads(settings: Settings): number {
@@ -38,6 +42,10 @@ export class WorkerProcess {
   readonly objects: ObjectStore;
   readonly compute: Compute;
   readonly fingerprint: string;
+  /** Where logits are stored. */
+  readonly logitsFolder: string;
+  /** Where what has been fetched lies; see `cacheRoot`. */
+  readonly cache: string;
   /** What the worker is doing, told by its heartbeats. */
   activity = 'idle';
   /** Its business address; empty for roles that serve none. */
@@ -51,6 +59,7 @@ export class WorkerProcess {
   static async open(context: ProcessContext, role: Role): Promise<WorkerProcess> {
     const { settings, logger, signal } = context;
     const id = settings.text('STILLHOUSE_WORKER_ID', uniqueId(role));
+    limitLogitsMemory(settings.integer('STILLHOUSE_LOGITS_MEMORY_BYTES', LOGITS_MEMORY_BYTES, LOGITS_MEMORY_RANGE));
     const servers = settings.required('NATS_URL', 'the address of nats-server, nats://host:port');
     const compute = startCompute(settings);
     const [nats, fingerprint] = await Promise.all([
@@ -67,6 +76,8 @@ export class WorkerProcess {
         objects: await nats.objects(),
         compute,
         fingerprint,
+        logitsFolder: logitsRoot(settings.environment),
+        cache: cacheRoot(settings.environment),
       },
     );
   }
@@ -74,7 +85,10 @@ export class WorkerProcess {
   private constructor(
     datasets: Datasets,
     allowsCustomCode: boolean,
-    parts: Pick<WorkerProcess, 'id' | 'role' | 'nats' | 'objects' | 'compute' | 'fingerprint'>,
+    parts: Pick<
+      WorkerProcess,
+      'id' | 'role' | 'nats' | 'objects' | 'compute' | 'fingerprint' | 'logitsFolder' | 'cache'
+    >,
   ) {
     this.#datasets = datasets;
     this.#allowsCustomCode = allowsCustomCode;
@@ -84,6 +98,8 @@ export class WorkerProcess {
     this.objects = parts.objects;
     this.compute = parts.compute;
     this.fingerprint = parts.fingerprint;
+    this.logitsFolder = parts.logitsFolder;
+    this.cache = parts.cache;
   }
 
   /** How the worker introduces itself to the coordinator; once its address is known. */

@@ -16,7 +16,14 @@ import { dial, type RpcClient } from './grpc-dial.ts';
 import { fromStatus } from './grpc-status.ts';
 import { type RunTask, TaskRunner } from './task-runner.ts';
 
-export type { RunTask, TaskContext, TaskProgressFields, TaskReadyFields, TaskResult } from './task-runner.ts';
+export type {
+  RunTask,
+  TaskContext,
+  TaskProgressFields,
+  TaskReadyFields,
+  TaskResult,
+  TeachersListener,
+} from './task-runner.ts';
 
 export interface AttendOptions {
   /** The coordinator's address, `host:port`. */
@@ -25,6 +32,8 @@ export interface AttendOptions {
   readonly logger: Logger;
   /** Ends the session: the task is aborted and the stream closed. */
   readonly signal: AbortSignal;
+  /** Tells the coordinator, when it is aborted, that the worker will go: what it has begun goes on until `signal` ends it. */
+  readonly draining?: AbortSignal;
   readonly runTask: RunTask;
   /**
    * Called before `attend` rejects because a cancelled task does not end; for a process that waits for its tasks when it
@@ -75,7 +84,7 @@ async function attendOnce(
   options: AttendOptions,
   epoch: { highest: number },
 ): Promise<StillhouseError> {
-  const { logger, signal, hello } = options;
+  const { logger, signal, draining, hello } = options;
   const call: ClientDuplexStream<WorkerMessage, CoordinatorMessage__Output> = client.attend();
   let giveUp: (error: StillhouseError) => void = () => {};
   const stuck = new Promise<never>((_, reject) => {
@@ -102,6 +111,9 @@ async function attendOnce(
   });
   const onAbort = () => call.cancel();
   signal.addEventListener('abort', onAbort, { once: true });
+  const onDraining = () => {
+    if (call.writable) call.write({ draining: {} });
+  };
   call.on('data', (message: CoordinatorMessage__Output) => {
     if (message.leaderEpoch < epoch.highest) {
       refusal = new StillhouseError(
@@ -115,6 +127,8 @@ async function attendOnce(
     handle(message, runner, options);
   });
   call.write({ hello });
+  if (draining?.aborted) onDraining();
+  else draining?.addEventListener('abort', onDraining, { once: true });
   try {
     const reason = await Promise.race([ended, stuck]);
     const closing = runner.close(signal.aborted ? new StillhouseError('CANCELLED', 'the worker is ending') : reason);
@@ -122,6 +136,7 @@ async function attendOnce(
     return reason;
   } finally {
     signal.removeEventListener('abort', onAbort);
+    draining?.removeEventListener('abort', onDraining);
     call.cancel();
   }
 }
@@ -135,5 +150,7 @@ function handle(message: CoordinatorMessage__Output, runner: TaskRunner, options
     runner.begin(message.begin.taskId);
   } else if (message.cancel) {
     runner.cancel(message.cancel.taskId);
+  } else if (message.teachers) {
+    runner.updateTeachers(message.teachers.taskId, message.teachers.teachers);
   }
 }

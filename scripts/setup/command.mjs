@@ -22,6 +22,7 @@ export async function afterSetup(purpose, work) {
     if (tools.grpcurl !== undefined) process.env.STILLHOUSE_GRPCURL ??= tools.grpcurl;
     if (tools.tensorboard !== undefined) process.env.STILLHOUSE_TENSORBOARD ??= tools.tensorboard;
     if (tools.moto !== undefined) process.env.STILLHOUSE_MOTO ??= tools.moto;
+    if (tools.mlserver !== undefined) process.env.STILLHOUSE_MLSERVER ??= tools.mlserver;
     return await work(stop);
   } catch (error) {
     console.error(`stillhouse: ${describeSetupError(error)}`);

@@ -4,6 +4,7 @@ import { cifar10Ready, installCifar10 } from './cifar10.mjs';
 import { dependenciesReady, heldOfLarge, installDependencies } from './dependencies.mjs';
 import { downloadedBytes, downloadPath } from './downloads.mjs';
 import { describeEngine, engineChoice, engineReady, installEngine } from './engine.mjs';
+import { installMlserver, mlserverFolder, mlserverReady } from './mlserver.mjs';
 import { installNatsServer, natsServerReady } from './nats.mjs';
 import { packName } from './npm.mjs';
 import {
@@ -18,7 +19,7 @@ import {
   TENSORFLOW_VERSION,
 } from './pins.mjs';
 import { missingWheels, tensorflowFolder, tensorflowWheelHere } from './tensorflow.mjs';
-import { GRPCURL, MOTO, TENSORBOARD } from './test-tool-pins.mjs';
+import { GRPCURL, MLSERVER, MOTO, TENSORBOARD } from './test-tool-pins.mjs';
 import {
   findGrpcurl,
   grpcurlPath,
@@ -146,8 +147,21 @@ const MOTO_PART = {
   }),
 };
 
+const MLSERVER_PART = {
+  title: `MLServer ${MLSERVER.version} (for the tests)`,
+  isOptional: true,
+  ready: ({ cache }) => mlserverReady(cache),
+  make: (context) => installMlserver(context.cache, context),
+  need: async ({ cache }) => ({
+    path: mlserverFolder(cache),
+    fetchBytes: MLSERVER.bytes,
+    heldBytes: 0,
+    keptBytes: MLSERVER.keptBytes,
+  }),
+};
+
 const ALL = [NPM_PART, ENGINE_PART, NATS_PART, CIFAR10_PART, WEIGHTS_PART];
-const FOR_TESTS = [TENSORBOARD_PART, GRPCURL_PART, MOTO_PART];
+const FOR_TESTS = [TENSORBOARD_PART, GRPCURL_PART, MOTO_PART, MLSERVER_PART];
 
 /**
  * @param {'start' | 'test' | 'cli' | 'packages'} purpose

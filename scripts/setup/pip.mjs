@@ -1,4 +1,4 @@
-/** Fetching single pinned wheels with pip. Of a user's pip settings only those about where to fetch from count. */
+/** Fetching pinned wheels with pip. Of a user's pip settings only those about where to fetch from count. */
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { discardDownload, downloadedBytes, isWhole, openDownload } from './downloads.mjs';
@@ -8,7 +8,7 @@ import { lastLine, run } from './process.mjs';
 
 /**
  * Settings that say where and how to fetch. All others (user, target, require-virtualenv, no-binary, constraint, …) are
- * left out: they are about installing, and we install nothing.
+ * left out: they are about installing, and what we install goes into folders of our own.
  */
 const NETWORK_SETTINGS = new Set([
   'index-url',
@@ -83,6 +83,26 @@ function downloadArgs(wheel, folder) {
     ...['--no-cache-dir', '--disable-pip-version-check', '--no-input', '--progress-bar=off', '--no-color'],
     ...['--dest', folder, '--log', join(folder, PIP_LOG)],
   ];
+}
+
+/**
+ * Installs a list of pinned wheels into a folder for PYTHONPATH, and nothing else.
+ *
+ * @param {string} requirements a requirements file with all hashes
+ * @param {string} folder an empty one
+ * @param {{staging: string, name: string, signal?: AbortSignal, env?: NodeJS.ProcessEnv}} options `staging` takes pip's temporary
+ *   files; `name` is for errors
+ */
+export async function installRequirements(requirements, folder, { staging, name, signal, env = process.env }) {
+  const settings = await networkSettings(env, signal);
+  const args = [
+    ...['-m', 'pip', 'install', '--requirement', requirements, '--require-hashes', '--no-deps'],
+    ...['--only-binary=:all:', '--no-compile', '--target', folder, '--no-warn-script-location', '--no-cache-dir'],
+    ...['--disable-pip-version-check', '--no-input', '--progress-bar=off', '--no-color'],
+    ...['--log', join(staging, PIP_LOG)],
+  ];
+  const { code, output } = await run('python3', args, { cwd: staging, signal, env: { ...settings, TMPDIR: staging } });
+  if (code !== 0) throw pipError(name, output, await textIfAny(join(staging, PIP_LOG)));
 }
 
 /** The environment for pip: the user's, with pip's own settings cut down to those about the network. */

@@ -4,6 +4,7 @@ import { engineChoice } from './engine.mjs';
 import { SetupError } from './errors.mjs';
 import { cleanStaging } from './files.mjs';
 import { acquireLock } from './lock.mjs';
+import { mlserverFolder, mlserverReady } from './mlserver.mjs';
 import { natsServerReady } from './nats.mjs';
 import { requireNodeVersion } from './node-version.mjs';
 import { partsFor } from './parts.mjs';
@@ -20,7 +21,7 @@ import { findGrpcurl, motoFolder, motoReady, tensorboardFolder } from './tools.m
  * @param {AbortSignal} [options.signal] stops it: every child ends, nothing half-made stays but what the next run goes on
  *   with
  * @returns {Promise<{root: string, cache: string, data: string, natsServer: object | undefined, tools: {grpcurl?: string,
- *   tensorboard?: string, moto?: string}}>} `natsServer` as `natsServerReady` says; `tools` are the tests'
+ *   tensorboard?: string, moto?: string, mlserver?: string}}>} `natsServer` as `natsServerReady` says; `tools` are the tests'
  * @throws {import('./errors.mjs').SetupError | import('./errors.mjs').StoppedError}
  */
 export async function runSetup({ for: purpose = 'start', retryEngine = false, signal } = {}) {
@@ -40,6 +41,7 @@ async function testTools(cache) {
     tensorboard: tensorboardFolder(cache),
     grpcurl: await findGrpcurl(cache),
     moto: (await motoReady(cache)) ? motoFolder(cache) : undefined,
+    mlserver: (await mlserverReady(cache)) ? mlserverFolder(cache) : undefined,
   };
 }
 

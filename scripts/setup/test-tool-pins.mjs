@@ -143,6 +143,15 @@ function cffi(python, arch, sha256) {
   return { ...tool('cffi==2.1.1', sha256, 222_000, keep), pipPlatform: `manylinux_2_17_${machine}`, python };
 }
 
+/** A server of the Open Inference Protocol; mlserver-requirements.txt pins its wheels by content. */
+export const MLSERVER = {
+  version: '1.7.1',
+  /** Those that it runs on, of which wheels are pinned. */
+  pythons: ['3.11', '3.12'],
+  bytes: 109_000_000,
+  keptBytes: 520_000_000,
+};
+
 /** Go builds it; its checksum database pins what. */
 export const GRPCURL = {
   module: 'github.com/fullstorydev/grpcurl/cmd/grpcurl',

@@ -13,7 +13,8 @@ import { formatBytes } from './progress.mjs';
 import { GRPCURL, MOTO, TENSORBOARD } from './test-tool-pins.mjs';
 import { unzip } from './unzip.mjs';
 
-const STAMP = 'stillhouse.json';
+/** Says what a folder of a tool was made from. */
+export const STAMP = 'stillhouse.json';
 
 /** A folder for PYTHONPATH. */
 export function tensorboardFolder(cache) {
@@ -91,8 +92,8 @@ async function requireReader(folder, { signal }) {
 }
 
 /** Why Python cannot import it from the folder; undefined when it can. */
-async function importFailure(folder, program, signal) {
-  const env = { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' };
+export async function importFailure(folder, program, signal, { compiles = false } = {}) {
+  const env = { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: compiles ? '' : '1' };
   const { code, output } = await run('python3', ['-s', '-c', program], { signal, env });
   return code === 0 ? undefined : lastLine(output);
 }
@@ -138,7 +139,7 @@ function motoWheels(python) {
 }
 
 /** `3.11`; undefined without a Python. */
-async function pythonVersion({ signal } = {}) {
+export async function pythonVersion({ signal } = {}) {
   try {
     const program = 'import sys; print("%d.%d" % sys.version_info[:2])';
     const { code, stdout } = await run('python3', ['-I', '-c', program], { signal });

@@ -1,16 +1,19 @@
 /** `evaluate.floors`: what a job's models must have reached on test images, looked at once all is done. Pure. */
 import { type FloorResult, floorResults } from '../../lib/wire/job-floors.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
-import type { PhaseName, PhaseRecord } from './job-record.ts';
+import type { JobRecord, PhaseName, PhaseRecord } from './job-record.ts';
 
-/** Every floor that was missed, e.g. `teacher big 78.2 % < 79.0 %`. What was never measured has missed its floor, and says so. */
-export function missedFloors(spec: JobSpec, phases: readonly PhaseRecord[]): string[] {
+/**
+ * Every floor that was missed, e.g. `teacher big 78.2 % < 79.0 %`. What was never measured has missed its floor, and says so; of a job
+ * that only labels, only teachers are.
+ */
+export function missedFloors(spec: JobSpec, { phases, scope }: Pick<JobRecord, 'phases' | 'scope'>): string[] {
   const phaseOf = (kind: PhaseName, subject: string) =>
     phases.find((phase) => phase.kind === kind && phase.subject === subject);
   const accuracyOf = (kind: PhaseName) => (subject: string) => measured(phaseOf(kind, subject));
   const evaluation = phaseOf('EVALUATE_ROUTE', spec.publish.route);
   const results = floorResults(spec, {
-    teacher: accuracyOf('TRAIN_TEACHER'),
+    teacher: (name) => measured(phaseOf('TRAIN_TEACHER', name) ?? phaseOf('EVALUATE_TEACHER', name)),
     student: accuracyOf('DISTIL'),
     control: accuracyOf('CONTROL'),
     route: () => measured(evaluation),
@@ -19,7 +22,8 @@ export function missedFloors(spec: JobSpec, phases: readonly PhaseRecord[]): str
       return result === undefined || result.evaluatedImages === 0 ? null : result.correct / result.evaluatedImages;
     },
   });
-  return results.filter(({ isReached }) => !isReached).map(describe);
+  const counted = results.filter(({ what }) => scope === 'ALL' || what === 'teacher');
+  return counted.filter(({ isReached }) => !isReached).map(describe);
 }
 
 /** Right answers, 0..1; null where nothing was evaluated. */

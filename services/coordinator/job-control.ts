@@ -15,6 +15,7 @@ import type { JobStore } from './job-store.ts';
 import type { MachineState } from './job-turn.ts';
 import type { Sessions } from './sessions.ts';
 import { eventOf, startMessage } from './task-messages.ts';
+import { withoutWorker } from './worker-choice.ts';
 
 export interface JobControlOptions {
   readonly store: JobStore;
@@ -81,6 +82,8 @@ export class JobControl {
   }
 
   workerLost(workerId: string, reason: string): void {
+    // The job that is next must not find it there, should this one end of it.
+    this.#cluster = withoutWorker(this.#cluster, workerId);
     this.#dispatch({ kind: 'worker-lost', workerId, reason });
   }
 
@@ -137,6 +140,9 @@ export class JobControl {
       sessions.send(effect.workerId, { begin: { taskId: effect.taskId } });
     } else if (effect.kind === 'cancel-task') {
       sessions.send(effect.workerId, { cancel: { taskId: effect.taskId } });
+    } else if (effect.kind === 'update-teachers') {
+      const { taskId, teachers } = effect;
+      sessions.send(effect.workerId, { teachers: { taskId, teachers: [...teachers] } });
     } else if (effect.kind === 'publish') {
       this.#publish(job.id, effect.models, effect.route);
     } else if (effect.kind === 'warn') {

@@ -2,7 +2,7 @@
 import type { ErrorCode } from '../../lib/base/errors.ts';
 import type { RouteRecord } from '../../lib/wire/records.ts';
 import type { RouteRule } from '../../lib/wire/route-rules.ts';
-import type { ShareRecord } from './job-record.ts';
+import type { ShareRecord, TeacherShareRecord } from './job-record.ts';
 
 /** A worker that is attached and alive. */
 export interface ClusterWorker {
@@ -12,6 +12,8 @@ export interface ClusterWorker {
   readonly address: string;
   /** Equal fingerprints compute bit-identically. */
   readonly fingerprint: string;
+  /** It will go, and gets no new tasks. */
+  readonly isDraining: boolean;
 }
 
 /** A router that is alive. */
@@ -42,8 +44,14 @@ export interface Progress {
   readonly finishedEpochAccuracy: number;
   readonly checkpointDigest: string;
   readonly checkpointEpoch: number;
+  readonly bestEpoch: number;
+  readonly bestAccuracy: number;
+  readonly stoppedEarly: boolean;
+  readonly notice: string;
   /** Absent where a task trains nothing. */
   readonly share: ShareRecord | undefined;
+  /** Of a task that serves teachers. */
+  readonly teachers: readonly TeacherShareRecord[];
 }
 
 /** What a route's answers by one rule came to, as a worker says: any rule, any numbers. */
@@ -109,27 +117,34 @@ export interface ViewMember {
   readonly lanes: number;
 }
 
-export interface TeacherEndpoint {
+export interface View {
+  readonly number: number;
+  readonly members: readonly ViewMember[];
+}
+
+/** See the message TaughtModel. */
+export interface TaughtModel {
+  readonly teacher: string;
+  readonly modelDigest: string;
+}
+
+export interface TeacherEndpoint extends TaughtModel {
   readonly workerId: string;
   readonly address: string;
-  readonly modelDigest: string;
 }
 
 /** The task of a StartTask; see the messages of the same names. */
 export type TaskCommand =
-  | { readonly kind: 'train-teacher'; readonly teacher: string }
-  | { readonly kind: 'label-images'; readonly teacher: string; readonly modelDigest: string }
-  | {
-      readonly kind: 'serve-teacher';
-      readonly teacher: string;
-      readonly modelDigest: string;
-      readonly labelsDigest: string;
-    }
+  | { readonly kind: 'train-teacher'; readonly teacher: string; readonly view: View }
+  | { readonly kind: 'evaluate-teacher'; readonly teacher: string }
+  | ({ readonly kind: 'label-images'; readonly answers: boolean } & TaughtModel)
+  | { readonly kind: 'serve-teacher'; readonly teachers: readonly TaughtModel[] }
   | {
       readonly kind: 'train-student';
       readonly student: string;
       readonly control: boolean;
-      readonly view: { readonly number: number; readonly members: readonly ViewMember[] };
+      readonly view: View;
+      readonly taughtBy: readonly TaughtModel[];
       readonly teachers: readonly TeacherEndpoint[];
       readonly labelsDigest: string;
     }
@@ -145,6 +160,13 @@ export type JobEffect =
   | { readonly kind: 'start-task'; readonly workerId: string; readonly taskId: string; readonly command: TaskCommand }
   | { readonly kind: 'begin-task'; readonly workerId: string; readonly taskId: string }
   | { readonly kind: 'cancel-task'; readonly workerId: string; readonly taskId: string }
+  /** The teachers that serve a student's task from now on. */
+  | {
+      readonly kind: 'update-teachers';
+      readonly workerId: string;
+      readonly taskId: string;
+      readonly teachers: readonly TeacherEndpoint[];
+    }
   | { readonly kind: 'publish'; readonly models: readonly PublishedModel[]; readonly route: RouteRecord }
   /** Write the job's record: more than its progress has changed. */
   | { readonly kind: 'save' }

@@ -3,8 +3,9 @@
  *
  *     QUEUED → RUNNING → SUCCEEDED, or FAILED with the reason, or CANCELLED
  *
- * While it runs, the phases of `job-plan.ts` follow each other; `job-turn.ts` draws the stages of a phase. The loss or
- * failure of any worker of the current phase fails the job, and so does a floor of `evaluate.floors` that was missed.
+ * While it runs, the phases of `job-plan.ts` follow each other; `job-turn.ts` draws the stages of a phase. The failure of any worker
+ * of the current phase fails the job, but for those that serve teachers; so does its loss, where the phase cannot begin again without
+ * it; so does a floor of `evaluate.floors` that was missed.
  */
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { missedFloors } from './floors.ts';
@@ -14,6 +15,20 @@ import { endedJob, hasEnded, type JobRecord, type JobStateName } from './job-rec
 import { type MachineState, type TaskRun, Turn } from './job-turn.ts';
 import { phaseTitle } from './phase-life.ts';
 import { recordProgress } from './phase-progress.ts';
+import { restartAfterLoss, restartWithoutDraining } from './phase-restart.ts';
+import {
+  countServingTime,
+  forgetWorker,
+  markLeaving,
+  onServingFailed,
+  onServingReady,
+  releaseServings,
+  tellStudents,
+  updateAdvice,
+} from './servings.ts';
+import { NO_ADVICE } from './teacher-advice.ts';
+import { recordShares } from './teacher-shares.ts';
+import { withoutWorker } from './worker-choice.ts';
 
 /** A failure for want of a connection waits this long for the news that the other side is gone, the better reason. */
 const SUSPICION_MS = 1_000;
@@ -41,15 +56,35 @@ export interface StepResult {
 export function step(state: MachineState, event: JobEvent, moment: Moment): StepResult {
   if (hasEnded(state.job)) return { state, effects: [] };
   const turn = new Turn(state, moment.nowMs, moment.nowIso);
+  // Time alone is no news: it counts with what comes next.
+  const isNews = event.kind !== 'tick';
+  if (isNews) countServingTime(turn);
   apply(turn, event);
   if (turn.state.run !== undefined) checkLimits(turn);
   if (turn.state.run !== undefined) {
     const problem = advance(turn);
     if (problem !== undefined) fail(turn, problem);
-    else if (turn.run.phaseIndex === turn.state.job.phases.length) conclude(turn);
+    else {
+      tend(turn, isNews);
+      // What teacher-workers have to say of their last answers belongs to the job.
+      if (isOver(turn) && turn.run.servings.length === 0) conclude(turn);
+    }
   }
   if (turn.state.job !== state.job) turn.patchJob({ revision: state.job.revision + 1 });
   return { state: turn.state, effects: turn.effects };
+}
+
+/** Whether all phases are done. */
+function isOver({ run, state }: Turn): boolean {
+  return run.phaseIndex === state.job.phases.length;
+}
+
+/** What follows from the teacher-workers that are there. */
+function tend(turn: Turn, isNews: boolean): void {
+  tellStudents(turn);
+  if (isNews) countServingTime(turn);
+  releaseServings(turn);
+  updateAdvice(turn);
 }
 
 function apply(turn: Turn, event: JobEvent): void {
@@ -92,9 +127,20 @@ function start(turn: Turn): void {
       phaseIndex: 0,
       phaseStartedMs: turn.nowMs,
       stage: { kind: 'gathering', sinceMs: turn.nowMs },
+      restarts: 0,
       tasks: [],
       servings: [],
-      teacherDigest: '',
+      offered: '',
+      releaseMs: undefined,
+      teacherEngine: undefined,
+      leftOut: {},
+      retries: {},
+      servedFrom: {},
+      counted: {},
+      sharesPhase: undefined,
+      countedMs: undefined,
+      advice: NO_ADVICE,
+      models: {},
       labelsDigest: '',
       students: [],
       controls: [],
@@ -112,7 +158,7 @@ function checkLimits(turn: Turn): void {
   const { deadlineMinutes } = turn.spec.limits;
   if (suspicion !== undefined && turn.nowMs - suspicion.sinceMs >= SUSPICION_MS) {
     fail(turn, suspicion.message);
-  } else if (deadlineMinutes !== undefined && turn.nowMs - startedMs > deadlineMinutes * 60_000) {
+  } else if (!isOver(turn) && deadlineMinutes !== undefined && turn.nowMs - startedMs > deadlineMinutes * 60_000) {
     const title = turn.run.stage.kind === 'gathering' ? turn.state.job.message : phaseTitle(turn.phase);
     fail(
       turn,
@@ -126,29 +172,30 @@ function onCluster(turn: Turn, cluster: ClusterView): void {
   const { run } = turn.state;
   if (run === undefined) return;
   const there = new Set(cluster.workers.map(({ id }) => id));
-  for (const { workerId } of [...run.tasks, ...run.servings]) {
+  const known = [...run.tasks, ...run.servings].map(({ workerId }) => workerId);
+  for (const workerId of [...known, ...Object.keys(run.leftOut)]) {
     if (!there.has(workerId) && turn.state.run !== undefined) onWorkerLost(turn, workerId, 'it is no longer attached');
   }
+  if (turn.state.run === undefined) return;
+  markLeaving(turn);
+  restartWithoutDraining(turn);
 }
 
 function onWorkerLost(turn: Turn, workerId: string, reason: string): void {
-  const { run } = turn;
-  const isMember = run.tasks.some((task) => task.workerId === workerId);
-  const isTeacher = run.servings.some((serving) => serving.workerId === workerId);
-  if (isMember || (isTeacher && turn.phase.kind === 'DISTIL')) {
-    fail(turn, `${phaseTitle(turn.phase)}: worker ${workerId} was lost: ${reason}`);
-  } else if (isTeacher) {
-    // Nobody asks it now; the next student to be distilled has another one loaded.
-    turn.patchRun({ servings: run.servings.filter((serving) => serving.workerId !== workerId) });
-  }
+  // The news of who is left comes after this, and nothing may be started on it until then.
+  turn.state = { ...turn.state, cluster: withoutWorker(turn.cluster, workerId) };
+  forgetWorker(turn, workerId);
+  if (!turn.run.tasks.some((task) => task.workerId === workerId)) return;
+  const problem = restartAfterLoss(turn, workerId, reason);
+  if (problem !== undefined) fail(turn, problem);
 }
 
 function onReady(turn: Turn, event: Extract<JobEvent, { kind: 'ready' }>): void {
   const { run } = turn;
   const { taskId, parameters, stepsTotal, notice } = event;
-  if (notice !== '' && run.tasks.some((task) => task.taskId === taskId)) turn.patchPhase({ notice });
+  if (run.tasks.some((task) => task.taskId === taskId)) turn.note(notice);
+  onServingReady(turn, taskId);
   turn.patchRun({
-    servings: run.servings.map((serving) => (serving.taskId === taskId ? { ...serving, isReady: true } : serving)),
     tasks: run.tasks.map((task) =>
       task.taskId === taskId ? { ...task, isReady: true, parameters, stepsTotal } : task,
     ),
@@ -159,14 +206,20 @@ function onReady(turn: Turn, event: Extract<JobEvent, { kind: 'ready' }>): void 
 
 function onProgress(turn: Turn, { workerId, taskId, progress }: Extract<JobEvent, { kind: 'progress' }>): void {
   const { run } = turn;
-  if (run.stage.kind !== 'running' || !run.tasks.some((task) => task.taskId === taskId)) return;
+  recordShares(turn, workerId, taskId, progress.teachers);
+  if (!run.tasks.some((task) => task.taskId === taskId)) return;
+  turn.note(progress.notice);
+  if (run.stage.kind !== 'running') return;
   recordProgress(turn, workerId, progress, run.stage.begunMs);
 }
 
 function onDone(turn: Turn, workerId: string, taskId: string, result: TaskResult): void {
   const { run } = turn;
-  if (run.servings.some((serving) => serving.taskId === taskId)) {
-    onWorkerLost(turn, workerId, 'it stopped serving the teacher');
+  const serving = run.servings.find((one) => one.taskId === taskId);
+  if (serving !== undefined) {
+    if (result.last !== undefined) recordShares(turn, workerId, taskId, result.last.teachers);
+    // What a worker that drains does at its end, another one may be asked to do again.
+    onServingFailed(turn, workerId, 'UNAVAILABLE', 'stopped serving');
     return;
   }
   if (!run.tasks.some((task) => task.taskId === taskId)) return;
@@ -185,16 +238,21 @@ function onDone(turn: Turn, workerId: string, taskId: string, result: TaskResult
 function onFailed(turn: Turn, event: Extract<JobEvent, { kind: 'failed' }>): void {
   const { run } = turn;
   const { taskId, workerId, field } = event;
-  if (!run.tasks.some((task) => task.taskId === taskId) && !run.servings.some((one) => one.taskId === taskId)) return;
-  const at = field === '' ? '' : `${field}: `;
-  const message = `${phaseTitle(turn.phase)}: worker ${workerId} failed: ${at}${event.message}`;
+  const reason = `failed: ${field === '' ? '' : `${field}: `}${event.message}`;
+  if (run.servings.some((one) => one.taskId === taskId)) {
+    const problem = onServingFailed(turn, workerId, event.code, reason);
+    if (problem !== undefined) fail(turn, problem);
+    return;
+  }
+  if (!run.tasks.some((task) => task.taskId === taskId)) return;
+  const message = `${phaseTitle(turn.phase)}: worker ${workerId} ${reason}`;
   if (event.code !== 'UNAVAILABLE') fail(turn, message);
   else if (run.suspicion === undefined) turn.patchRun({ suspicion: { message, sinceMs: turn.nowMs } });
 }
 
 /** All phases are done, whatever they reached: what is published stays. */
 function conclude(turn: Turn): void {
-  const missed = missedFloors(turn.spec, turn.state.job.phases);
+  const missed = missedFloors(turn.spec, turn.state.job);
   if (missed.length === 0) end(turn, 'SUCCEEDED', '');
   else fail(turn, `test accuracy below evaluate.floors: ${missed.join('; ')}`);
 }

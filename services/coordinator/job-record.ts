@@ -27,13 +27,42 @@ const shareSchema = z.object({
   averagingWaitMs: real,
   dataWaitMs: real.default(0),
   pid: count,
+  cachedSamples: count.default(0),
+  batchesResent: count.default(0),
+  duplicateAnswers: count.default(0),
+  logitsBytesReceived: real.default(0),
+  evaluationMs: real.default(0),
+});
+
+/** See the message TeacherShare. */
+const teacherShareSchema = z.object({
+  workerId: z.string(),
+  teacher: z.string(),
+  samplesServed: count,
+  samplesComputed: count,
+  samplesCached: count,
+  samplesRepeated: count,
+  batchesRefused: count,
+  samplesQueued: count,
+  bytesSent: real,
+  computeMs: real,
+  servingMs: real,
 });
 
 const ruleResultSchema = z.object({ rule: z.enum(ROUTE_RULES), correct: count, evaluatedImages: count });
 
 /** Defaults are for records of releases that did not know the field. */
 const phaseSchema = z.object({
-  kind: z.enum(['TRAIN_TEACHER', 'LABEL', 'DISTIL', 'CONTROL', 'PUBLISH', 'CHOOSE_RULE', 'EVALUATE_ROUTE']),
+  kind: z.enum([
+    'TRAIN_TEACHER',
+    'EVALUATE_TEACHER',
+    'LABEL',
+    'DISTIL',
+    'CONTROL',
+    'PUBLISH',
+    'CHOOSE_RULE',
+    'EVALUATE_ROUTE',
+  ]),
   state: z.enum(['PENDING', 'RUNNING', 'DONE', 'FAILED']),
   /** The teacher, student or route that the phase is about. */
   subject: z.string(),
@@ -66,6 +95,12 @@ const phaseSchema = z.object({
   rule: z.enum(['', ...ROUTE_RULES]).default(''),
   checkpointDigest: z.string().default(''),
   checkpointEpoch: count.default(0),
+  teachers: z.array(teacherShareSchema).default([]),
+  advice: z.string().default(''),
+  teachersWanted: count.default(0),
+  bestEpoch: count.default(0),
+  bestAccuracy: real.default(0),
+  stoppedEarly: z.boolean().default(false),
 });
 
 const skippedSampleSchema = z.object({ id: count, source: z.string(), reason: z.string() });
@@ -89,15 +124,18 @@ const jobSchema = z.object({
   idempotencyKey: z.string(),
   /** Digest of the job file as it was submitted, to tell a repeated submission from another one. */
   submittedDigest: z.string(),
+  scope: z.enum(['ALL', 'LABEL']).default('ALL'),
 });
 
 /** How many of a route's answers by one rule were right. */
 export type RuleResult = z.infer<typeof ruleResultSchema>;
 export type ShareRecord = z.infer<typeof shareSchema>;
+export type TeacherShareRecord = z.infer<typeof teacherShareSchema>;
 export type PhaseRecord = z.infer<typeof phaseSchema>;
 export type JobRecord = z.infer<typeof jobSchema>;
 export type PhaseName = PhaseRecord['kind'];
 export type JobStateName = JobRecord['state'];
+export type JobScopeName = JobRecord['scope'];
 
 export function newPhase(kind: PhaseName, subject: string): PhaseRecord {
   return {
@@ -129,6 +167,12 @@ export function newPhase(kind: PhaseName, subject: string): PhaseRecord {
     rule: '',
     checkpointDigest: '',
     checkpointEpoch: 0,
+    teachers: [],
+    advice: '',
+    teachersWanted: 0,
+    bestEpoch: 0,
+    bestAccuracy: 0,
+    stoppedEarly: false,
   };
 }
 
@@ -159,6 +203,7 @@ export function jobMessage(job: JobRecord): Job {
   return {
     ...shown,
     state: `JOB_STATE_${job.state}`,
+    scope: `JOB_SCOPE_${job.scope}`,
     phases: job.phases.map((phase) => ({
       ...phase,
       kind: `PHASE_KIND_${phase.kind}` as PhaseKind__Output,

@@ -11,9 +11,11 @@ import { requireModuleCode } from '../../lib/wire/job-losses.ts';
 import { checkNetworks } from '../../lib/wire/job-networks.ts';
 import { checkRoutes } from '../../lib/wire/job-routes.ts';
 import { checkSamples } from '../../lib/wire/job-samples.ts';
+import type { JobSpec } from '../../lib/wire/job-spec.ts';
+import { storesLogits } from '../../lib/wire/teaching.ts';
 import type { InitialModels } from './initial-models.ts';
 import { plannedPhases } from './job-plan.ts';
-import type { JobRecord } from './job-record.ts';
+import type { JobRecord, JobScopeName } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
 import { skippedSamples } from './skipped-samples.ts';
 
@@ -23,6 +25,7 @@ export interface Submission {
   /** The job file, YAML or JSON. */
   readonly text: string;
   readonly idempotencyKey: string;
+  readonly scope: JobScopeName;
 }
 
 /** Answers the new job's record, or the one that the key has named before. Creates it in the store. */
@@ -32,7 +35,7 @@ export async function submitJob(
   initialModels: InitialModels,
   submission: Submission,
 ): Promise<JobRecord> {
-  const { text, idempotencyKey } = submission;
+  const { text, idempotencyKey, scope } = submission;
   if (idempotencyKey.length > KEY_CHARACTERS_MAX) {
     throw new StillhouseError(
       'INVALID_ARGUMENT',
@@ -42,18 +45,23 @@ export async function submitJob(
   }
   const file = readJobFile(text);
   requireModuleCode(file.spec);
-  const submittedDigest = sha256(canonicalJson(file.spec));
+  const submittedDigest = digestOf(file.spec, scope);
   const known = idempotencyKey === '' ? undefined : store.list().find((job) => job.idempotencyKey === idempotencyKey);
   if (known !== undefined) {
     if (known.submittedDigest === submittedDigest) return known;
-    throw new StillhouseError('ALREADY_EXISTS', `job ${known.id} was submitted by this key with another job file`, {
-      field: 'idempotency_key',
-      hint: 'choose another key',
-    });
+    throw new StillhouseError(
+      'ALREADY_EXISTS',
+      `job ${known.id} was submitted by this key with another job file or scope`,
+      {
+        field: 'idempotency_key',
+        hint: 'choose another key',
+      },
+    );
   }
   validateJob(file.spec, undefined, file.locate);
+  if (scope === 'LABEL') requireStoredLogits(file.spec);
   const dataset = await openJobData(datasets, file.spec.data);
-  const spec = await initialModels.resolve(file.spec, dataset.image);
+  const spec = await initialModels.resolve(file.spec, dataset);
   validateJob(spec, dataset.classNames, file.locate);
   checkRoutes(spec, dataset.classNames);
   checkNetworks(spec, dataset);
@@ -65,7 +73,7 @@ export async function submitJob(
     sequence: store.nextSequence(),
     state: 'QUEUED',
     message: 'waits for its turn',
-    phases: plannedPhases(spec),
+    phases: plannedPhases(spec, scope),
     specJson: canonicalJson(spec),
     datasetDigest: dataset.digest,
     skippedSamples: skippedSamples(dataset.badSamples),
@@ -74,7 +82,26 @@ export async function submitJob(
     revision: 1,
     idempotencyKey,
     submittedDigest,
+    scope,
   };
   await store.create(record);
   return record;
+}
+
+/** Of what was asked for: a whole job has the digest of its file. */
+function digestOf(spec: JobSpec, scope: JobScopeName): string {
+  const file = canonicalJson(spec);
+  return scope === 'ALL' ? sha256(file) : sha256(file, scope);
+}
+
+/** @throws INVALID_ARGUMENT when there would be nothing to keep of what the teachers answer */
+function requireStoredLogits(spec: JobSpec): void {
+  const index = spec.teachers.findIndex(({ name }) => !storesLogits(spec, name));
+  if (index === -1) return;
+  const { mode } = spec.distill.cache;
+  const cause = mode === 'off' ? 'distill.cache.mode is off' : `teachers[${index}] sees a new view in each epoch`;
+  const field = mode === 'off' ? 'distill.cache.mode' : `teachers[${index}].views`;
+  const message = `${field}: logits are to be stored, and of ${spec.teachers[index]?.name} none are, because ${cause}`;
+  const hint = mode === 'off' ? 'leave it out' : 'give its views a cycle, or turn them off';
+  throw new StillhouseError('INVALID_ARGUMENT', message, { field, hint });
 }

@@ -1,8 +1,9 @@
 /** The state of a job's run, and one turn of its machine: what a call of `step` may change and what it wants done. */
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import type { RouteRecord } from '../../lib/wire/records.ts';
-import type { ClusterView, JobEffect, PublishedModel, TaskCommand, TaskResult } from './job-events.ts';
-import type { JobRecord, PhaseRecord } from './job-record.ts';
+import type { ClusterView, JobEffect, PublishedModel, TaskCommand, TaskResult, TaughtModel } from './job-events.ts';
+import type { JobRecord, PhaseRecord, TeacherShareRecord } from './job-record.ts';
+import type { AdviceState } from './teacher-advice.ts';
 
 /**
  * Where the current phase stands.
@@ -14,7 +15,7 @@ import type { JobRecord, PhaseRecord } from './job-record.ts';
 export type Stage =
   /** Workers are missing. */
   | { readonly kind: 'gathering'; readonly sinceMs: number }
-  /** Teachers load their model. */
+  /** Teacher-workers load what the student learns from; it begins with the first one that is ready. */
   | { readonly kind: 'serving-teacher'; readonly sinceMs: number }
   /** Workers load; the task begins when all are ready. */
   | { readonly kind: 'loading'; readonly sinceMs: number }
@@ -39,7 +40,19 @@ export interface Serving {
   readonly taskId: string;
   readonly workerId: string;
   readonly address: string;
+  readonly teachers: readonly TaughtModel[];
   readonly isReady: boolean;
+  /** It drains: it answers what it has taken on, and students ask others. */
+  readonly isLeaving: boolean;
+  readonly sinceMs: number;
+}
+
+/** A teacher-worker that could not serve for a reason that may pass. */
+export interface Retry {
+  /** In a row. */
+  readonly failures: number;
+  readonly atMs: number;
+  readonly reason: string;
 }
 
 export interface Run {
@@ -47,12 +60,33 @@ export interface Run {
   readonly phaseIndex: number;
   readonly phaseStartedMs: number;
   readonly stage: Stage;
+  /** How often the current phase has begun again. */
+  readonly restarts: number;
   readonly tasks: readonly TaskRun[];
   readonly servings: readonly Serving[];
-  readonly teacherDigest: string;
-  /** The teacher's answers to all training images; empty where it gives none. */
+  /** What the students were last told of who serves their task. */
+  readonly offered: string;
+  /** When servings that nobody needs any more end; undefined while they are needed. */
+  readonly releaseMs: number | undefined;
+  /** Of all teacher-workers of a reproducible job, once one has been chosen. */
+  readonly teacherEngine: string | undefined;
+  /** Teacher-workers that serve no more in this job, and why. */
+  readonly leftOut: Readonly<Record<string, string>>;
+  readonly retries: Readonly<Record<string, Retry>>;
+  /** The index of the phase for which each serving was started, by its task; also of those that have ended. */
+  readonly servedFrom: Readonly<Record<string, number>>;
+  /** What each of them last said of its teachers, by its task: what it says next counts from there. */
+  readonly counted: Readonly<Record<string, readonly TeacherShareRecord[]>>;
+  /** The latest distillation that has begun: nothing counts for a later one. */
+  readonly sharesPhase: number | undefined;
+  /** Until when it counts the time that they served; undefined until it has begun. */
+  readonly countedMs: number | undefined;
+  readonly advice: AdviceState;
+  /** Digests of the models that can teach, by name: teachers, and students that have been distilled. */
+  readonly models: Readonly<Record<string, string>>;
+  /** The first teacher's answers to all training images; empty where it gives none. */
   readonly labelsDigest: string;
-  /** Distilled so far, in the order of the job file. */
+  /** Distilled so far and to be published, in the order of the job file. */
   readonly students: readonly PublishedModel[];
   /** Their control arms. */
   readonly controls: readonly PublishedModel[];
@@ -74,6 +108,9 @@ export interface MachineState {
   /** Absent while the job is queued and after it has ended. */
   readonly run: Run | undefined;
 }
+
+/** Of a phase, all together. */
+const NOTICE_CHARACTERS_MAX = 2_000;
 
 export class Turn {
   readonly nowMs: number;
@@ -118,9 +155,20 @@ export class Turn {
   }
 
   patchPhase(patch: Partial<PhaseRecord>): void {
-    const { phaseIndex } = this.run;
-    const phases = this.state.job.phases.map((phase, at) => (at === phaseIndex ? { ...phase, ...patch } : phase));
+    this.patchPhaseAt(this.run.phaseIndex, patch);
+  }
+
+  patchPhaseAt(index: number, patch: Partial<PhaseRecord>): void {
+    const phases = this.state.job.phases.map((phase, at) => (at === index ? { ...phase, ...patch } : phase));
     this.patchJob({ phases });
+  }
+
+  /** Adds to what users should know of the phase, unless it says so already or has said enough. */
+  note(text: string): void {
+    const { notice } = this.phase;
+    if (text === '' || notice.includes(text)) return;
+    const longer = notice === '' ? text : `${notice}; ${text}`;
+    if (longer.length <= NOTICE_CHARACTERS_MAX || notice === '') this.patchPhase({ notice: longer });
   }
 
   /** Sets the sentence for people, if it is another one. */

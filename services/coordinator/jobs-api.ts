@@ -2,10 +2,11 @@
 import type { EventEmitter } from 'node:events';
 import { StillhouseError } from '../../lib/base/errors.ts';
 import type { Datasets } from '../../lib/wire/datasets.ts';
+import type { JobScope__Output } from '../../lib/wire/generated/stillhouse/v1/JobScope.ts';
 import type { Implementation } from '../../lib/wire/grpc.ts';
 import type { InitialModels } from './initial-models.ts';
 import type { JobControl } from './job-control.ts';
-import { hasEnded, type JobRecord, jobMessage } from './job-record.ts';
+import { hasEnded, type JobRecord, type JobScopeName, jobMessage } from './job-record.ts';
 import type { JobStore } from './job-store.ts';
 import { submitJob } from './job-submission.ts';
 import type { Membership } from './membership.ts';
@@ -38,9 +39,10 @@ export function jobsApi(options: JobsApiOptions): Pick<Implementation<'Coordinat
   // One after the other: two submissions with the same key must see each other.
   let submissions: Promise<unknown> = Promise.resolve();
   return {
-    SubmitJob: async ({ spec, idempotencyKey }) => {
+    SubmitJob: async ({ spec, idempotencyKey, scope: asked }) => {
+      const scope = scopeOf(asked);
       const submission = submissions.then(() =>
-        submitJob(store, datasets, initialModels, { text: spec, idempotencyKey }),
+        submitJob(store, datasets, initialModels, { text: spec, idempotencyKey, scope }),
       );
       submissions = submission.catch(() => undefined);
       const job = await submission;
@@ -69,6 +71,12 @@ export function jobsApi(options: JobsApiOptions): Pick<Implementation<'Coordinat
       watched.throwIfAborted();
     },
   };
+}
+
+function scopeOf(asked: JobScope__Output): JobScopeName {
+  if (asked === 'JOB_SCOPE_ALL') return 'ALL';
+  if (asked === 'JOB_SCOPE_LABEL') return 'LABEL';
+  throw new StillhouseError('INVALID_ARGUMENT', `scope: ${asked} is none that this release knows`, { field: 'scope' });
 }
 
 /** The job now and after changes, always the latest: a slow reader misses those in between. Ends when aborted. */

@@ -29,14 +29,15 @@ await runProcess('coordinator', async ({ settings, logger, signal, fail }) => {
       host: service.host,
       port: service.port,
       healthPort: service.healthPort,
+      metricsPort: service.metricsPort,
       reflection: service.reflection,
       advertised: service.advertised,
       logger,
       onFatal: fail,
     });
-    const { address, health, leaderEpoch } = coordinator;
+    const { address, health, metrics, leaderEpoch } = coordinator;
     logger.info({ address, leaderEpoch }, 'ready');
-    announceReady({ service: 'coordinator', id, address, health });
+    announceReady({ service: 'coordinator', id, address, health, metrics });
     await untilAborted(signal);
     await coordinator.stop();
   } finally {

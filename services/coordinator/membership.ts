@@ -3,8 +3,14 @@ import { HEARTBEAT_LIMIT_MS, HeartbeatTable } from '../../lib/wire/heartbeat.ts'
 import type { Heartbeat } from '../../lib/wire/records.ts';
 import type { ClusterView, ClusterWorker } from './job-events.ts';
 
-export interface AttachedWorker extends ClusterWorker {
+export interface AttachedWorker extends Omit<ClusterWorker, 'isDraining'> {
   readonly pid: number;
+}
+
+interface Attachment {
+  readonly worker: AttachedWorker;
+  readonly atMs: number;
+  isDraining: boolean;
 }
 
 export interface MemberView {
@@ -26,7 +32,7 @@ const COMMON_SILENCE_MS = 2_500;
  */
 export class Membership {
   readonly #nowMs: () => number;
-  readonly #attached = new Map<string, { worker: AttachedWorker; atMs: number }>();
+  readonly #attached = new Map<string, Attachment>();
   readonly #heartbeats: HeartbeatTable;
   #heardMs: number;
   #listenedMs = 0;
@@ -39,7 +45,13 @@ export class Membership {
   }
 
   attach(worker: AttachedWorker): void {
-    this.#attached.set(worker.id, { worker, atMs: this.#listenedNowMs() });
+    this.#attached.set(worker.id, { worker, atMs: this.#listenedNowMs(), isDraining: false });
+  }
+
+  /** The worker has said that it will go; one that attaches anew has not. */
+  drain(id: string): void {
+    const attached = this.#attached.get(id);
+    if (attached !== undefined) attached.isDraining = true;
   }
 
   detach(id: string): void {
@@ -63,10 +75,15 @@ export class Membership {
 
   cluster(): ClusterView {
     const workers = [...this.#attached.values()]
-      .map(({ worker }) => worker)
+      .map(({ worker: { id, role, address, fingerprint }, isDraining }) => ({
+        id,
+        role,
+        address,
+        fingerprint,
+        isDraining,
+      }))
       .filter(({ id }) => this.#isAlive(id))
-      .sort((one, other) => (one.id < other.id ? -1 : 1))
-      .map(({ id, role, address, fingerprint }) => ({ id, role, address, fingerprint }));
+      .sort((one, other) => (one.id < other.id ? -1 : 1));
     const routers = this.#heartbeats
       .alive(HEARTBEAT_LIMIT_MS)
       .flatMap(({ heartbeat: { id, role, address, routes } }) =>
@@ -79,8 +96,9 @@ export class Membership {
   members(): MemberView[] {
     const members = new Map<string, MemberView>();
     for (const { heartbeat, ageMs } of this.#heartbeats.alive(HEARTBEAT_LIMIT_MS)) {
-      const { id, role, address, activity, pid, modelDigests } = heartbeat;
+      const { id, role, address, pid, modelDigests } = heartbeat;
       if (role === 'coordinator') continue;
+      const activity = this.#attached.get(id)?.isDraining ? `drains: ${heartbeat.activity}` : heartbeat.activity;
       members.set(id, { id, role, address, activity, heartbeatAgeMs: Math.round(ageMs), pid, modelDigests });
     }
     for (const { worker, atMs } of this.#attached.values()) {

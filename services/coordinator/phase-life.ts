@@ -5,6 +5,7 @@ import type { TaskRun, Turn } from './job-turn.ts';
 
 const TITLES: Readonly<Record<PhaseName, string>> = {
   TRAIN_TEACHER: 'training of teacher',
+  EVALUATE_TEACHER: 'evaluation of teacher',
   LABEL: 'labelling by teacher',
   DISTIL: 'distillation of student',
   CONTROL: 'control arm of student',
@@ -12,6 +13,9 @@ const TITLES: Readonly<Record<PhaseName, string>> = {
   CHOOSE_RULE: 'choice of the rule of route',
   EVALUATE_ROUTE: 'evaluation of route',
 };
+
+/** Time for all workers of a phase to load what they need, and for teacher-workers to load their teachers. */
+export const READY_LIMIT_MS = 120_000;
 
 export interface FinishedTask {
   readonly workerId: string;
@@ -29,13 +33,9 @@ function openPhase(turn: Turn, phaseIndex: number): void {
     phaseIndex,
     phaseStartedMs: turn.nowMs,
     stage: { kind: 'gathering', sinceMs: turn.nowMs },
+    restarts: 0,
     tasks: [],
   });
-  const isNeeded = turn.state.job.phases.slice(phaseIndex).some(({ kind }) => kind === 'DISTIL');
-  if (!isNeeded) {
-    turn.cancelTasks(turn.run.servings);
-    turn.patchRun({ servings: [] });
-  }
   turn.save();
 }
 
@@ -62,6 +62,11 @@ export function emptyShare(workerId: string, firstLane: number, lanes: number): 
     averagingWaitMs: 0,
     dataWaitMs: 0,
     pid: 0,
+    cachedSamples: 0,
+    batchesResent: 0,
+    duplicateAnswers: 0,
+    logitsBytesReceived: 0,
+    evaluationMs: 0,
   };
 }
 

@@ -7,7 +7,7 @@ import type { Turn } from './job-turn.ts';
  * losses. One worker stores checkpoints: they come from whoever has any.
  */
 export function recordProgress(turn: Turn, workerId: string, progress: Progress, begunMs: number): void {
-  const { share, checkpointDigest, checkpointEpoch, ...report } = progress;
+  const { share, teachers: _served, notice: _noted, checkpointDigest, checkpointEpoch, ...report } = progress;
   if (share !== undefined && share.workerId !== workerId) {
     turn.effects.push({ kind: 'warn', workerId, message: `the share of worker ${share.workerId} is ignored` });
     return;

@@ -4,7 +4,7 @@
  */
 import { StillhouseError } from '../../lib/base/errors.ts';
 import { parseModelManifest } from '../../lib/model/model-manifest.ts';
-import { routeRules } from '../../lib/wire/job-routes.ts';
+import { publishedStudents, routeRules } from '../../lib/wire/job-routes.ts';
 import type { RouteRecord } from '../../lib/wire/records.ts';
 import type { RouteRule } from '../../lib/wire/route-rules.ts';
 import type { ClusterRouter, PublishedModel } from './job-events.ts';
@@ -34,12 +34,12 @@ function write(turn: Turn, models: readonly PublishedModel[], route: RouteRecord
   turn.effects.push({ kind: 'publish', models, route });
 }
 
-/** The phase's route: one leg per student, in the order of the job file, over all classes of the data set. */
+/** The phase's route: one leg per student that is published, in the order of the job file, over all classes of the data set. */
 function routeOver({ spec, phase }: Turn, models: readonly PublishedModel[]): RouteRecord {
   const manifests = models.map(({ name, manifestJson }) =>
     parseModelManifest(new TextEncoder().encode(manifestJson), `the manifest of ${name}`),
   );
-  const legs = spec.students.map((student, at) => {
+  const legs = publishedStudents(spec).map((student, at) => {
     const { classIds = [], dustbin = false } = manifests[at] ?? {};
     if (dustbin !== student.dustbin) {
       const has = dustbin ? 'a dustbin' : 'no dustbin';

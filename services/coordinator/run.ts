@@ -5,9 +5,11 @@ import type { Logger } from '../../lib/base/log.ts';
 import type { Datasets } from '../../lib/wire/datasets.ts';
 import { RpcServer, type RpcServerOptions } from '../../lib/wire/grpc.ts';
 import { startHeartbeat, watchHeartbeats } from '../../lib/wire/heartbeat.ts';
+import { Metrics } from '../../lib/wire/metrics.ts';
 import type { Nats } from '../../lib/wire/nats.ts';
 import { decodeRoute } from '../../lib/wire/records.ts';
 import { BUCKETS } from '../../lib/wire/subjects.ts';
+import { addCoordinatorMetrics } from './coordinator-metrics.ts';
 import { Dealer } from './dealer.ts';
 import { InitialModels, type InitialModelsOptions } from './initial-models.ts';
 import { JobControl } from './job-control.ts';
@@ -30,6 +32,7 @@ export interface CoordinatorOptions extends RpcServerOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly healthPort: number;
+  readonly metricsPort: number;
   /** `host:port` as others see it, of a port that was bound. */
   readonly advertised: (boundPort: number) => string;
   readonly logger: Logger;
@@ -40,6 +43,7 @@ export interface CoordinatorOptions extends RpcServerOptions {
 export interface Coordinator {
   readonly address: string;
   readonly health: string;
+  readonly metrics: string;
   readonly leaderEpoch: number;
   /** Ends all streams, without ending any job. The connection to NATS stays open. */
   stop(): Promise<void>;
@@ -81,12 +85,16 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     .add('Workers', sessions.implementation());
   const port = await server.listen(options.host, options.port);
   let health: number;
+  let metrics: Metrics;
   try {
     health = await server.listenHealth(options.host, options.healthPort);
+    const serving = () => server.health.isServing;
+    metrics = await Metrics.listen({ host: options.host, port: options.metricsPort, serving });
   } catch (error) {
     await server.stop(0);
     throw error;
   }
+  addCoordinatorMetrics(metrics, { jobs: () => store.list(), members: () => membership.members() });
   const address = options.advertised(port);
   const heart = startHeartbeat(nats.bus, () => ({
     id: options.id,
@@ -114,6 +122,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   return {
     address,
     health: options.advertised(health),
+    metrics: options.advertised(metrics.port),
     leaderEpoch,
     stop: async () => {
       const reason = new StillhouseError('UNAVAILABLE', 'the coordinator is ending', { hint: 'try again' });
@@ -122,7 +131,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       server.setServing(false);
       ending.abort(reason);
       sessions.close(reason);
-      await Promise.all([store.flush(FLUSH_MS), server.stop(DRAIN_MS)]);
+      await Promise.all([store.flush(FLUSH_MS), server.stop(DRAIN_MS), metrics.stop()]);
     },
   };
 }
@@ -157,7 +166,12 @@ function connectParts(leaderEpoch: number, store: JobStore, registry: Registry, 
         refresh();
       },
       onMessage: (workerId, message) => {
-        if (!dealer.workerMessage(workerId, message)) control.workerMessage(workerId, message);
+        if (message.draining) {
+          membership.drain(workerId);
+          refresh();
+        } else if (!dealer.workerMessage(workerId, message)) {
+          control.workerMessage(workerId, message);
+        }
       },
     },
     logger,

@@ -3,7 +3,7 @@ import type { StartTask } from '../../lib/wire/generated/stillhouse/v1/StartTask
 import type { TaskProgress__Output } from '../../lib/wire/generated/stillhouse/v1/TaskProgress.ts';
 import type { WorkerMessage__Output } from '../../lib/wire/generated/stillhouse/v1/WorkerMessage.ts';
 import { codeOfName } from '../../lib/wire/grpc.ts';
-import type { JobEvent, Progress, TaskCommand } from './job-events.ts';
+import type { JobEvent, Progress, TaskCommand, View } from './job-events.ts';
 import type { JobRecord } from './job-record.ts';
 
 const SPLITS = { calibrate: 'EVALUATION_SPLIT_CALIBRATE', test: 'EVALUATION_SPLIT_TEST' } as const;
@@ -12,25 +12,29 @@ export function startMessage(job: JobRecord, taskId: string, command: TaskComman
   const start = { taskId, jobId: job.id, jobJson: job.specJson, datasetDigest: job.datasetDigest };
   switch (command.kind) {
     case 'train-teacher':
-      return { ...start, trainTeacher: { teacher: command.teacher } };
+      return { ...start, trainTeacher: { teacher: command.teacher, view: viewMessage(command.view) } };
+    case 'evaluate-teacher':
+      return { ...start, evaluateTeacher: { teacher: command.teacher } };
     case 'label-images': {
-      const { teacher, modelDigest } = command;
-      return { ...start, labelImages: { teacher, modelDigest } };
+      const { teacher, modelDigest, answers } = command;
+      return { ...start, labelImages: { teacher, modelDigest, answers } };
     }
-    case 'serve-teacher': {
-      const { teacher, modelDigest, labelsDigest } = command;
-      return { ...start, serveTeacher: { teacher, modelDigest, labelsDigest } };
-    }
+    case 'serve-teacher':
+      return { ...start, serveTeacher: { teachers: [...command.teachers] } };
     case 'train-student': {
-      const { student, control, labelsDigest } = command;
-      const view = { ...command.view, members: [...command.view.members] };
-      return { ...start, trainStudent: { student, control, view, teachers: [...command.teachers], labelsDigest } };
+      const { student, control, view, labelsDigest } = command;
+      const lists = { taughtBy: [...command.taughtBy], teachers: [...command.teachers] };
+      return { ...start, trainStudent: { student, control, view: viewMessage(view), ...lists, labelsDigest } };
     }
     case 'evaluate-route': {
       const { route, routerAddress, rules, split } = command;
       return { ...start, evaluateRoute: { route, routerAddress, rules: [...rules], split: SPLITS[split] } };
     }
   }
+}
+
+function viewMessage({ number, members }: View) {
+  return { number, members: [...members] };
 }
 
 /** What a worker's message means to the job; undefined for a message that is none of the job's. */

@@ -5,7 +5,8 @@ import type { FinishedTask } from './phase-life.ts';
 
 /**
  * Why the results cannot be accepted, one sentence naming the workers; undefined when they agree: same steps, as many as
- * planned, lanes and samples from everyone, bit-identical weights, and one stored model.
+ * planned or fewer where all of them say that they have stopped early, lanes and samples from everyone, bit-identical weights, and
+ * one stored model.
  */
 export function findDisagreement(tasks: readonly FinishedTask[], stepsTotal: number): string | undefined {
   const shares: { workerId: string; share: ShareRecord }[] = [];
@@ -15,7 +16,9 @@ export function findDisagreement(tasks: readonly FinishedTask[], stepsTotal: num
   }
   const list = (value: (share: ShareRecord) => string | number) =>
     shares.map(({ workerId, share }) => `${workerId}: ${value(share)}`).join(', ');
-  if (shares.some(({ share }) => share.stepsCommitted !== stepsTotal)) {
+  const [steps = 0, ...others] = new Set(shares.map(({ share }) => share.stepsCommitted));
+  const hasStopped = tasks.every(({ result }) => result.last?.stoppedEarly) && steps > 0 && steps < stepsTotal;
+  if (others.length > 0 || (steps !== stepsTotal && !hasStopped)) {
     return `workers committed other than ${stepsTotal} steps: ${list((share) => share.stepsCommitted)}`;
   }
   const idle = shares.find(({ share }) => share.lanes === 0 || share.samplesCommitted === 0);

@@ -5,6 +5,7 @@ import { announceReady, type ProcessContext } from '../../lib/base/process.ts';
 import { uniqueId } from '../../lib/base/random.ts';
 import { HEARTBEAT_INTERVAL_MS, type Heart, startHeartbeat, watchHeartbeats } from '../../lib/wire/heartbeat.ts';
 import type { KeyValue } from '../../lib/wire/kv.ts';
+import { Metrics } from '../../lib/wire/metrics.ts';
 import { connectNats, type Nats } from '../../lib/wire/nats.ts';
 import { type InferenceServer, serveInference } from '../../lib/wire/oip/server.ts';
 import { readServiceSettings } from '../../lib/wire/service-settings.ts';
@@ -13,6 +14,7 @@ import { Legs } from './legs.ts';
 import { Presence } from './presence.ts';
 import { parseRoute } from './route-record.ts';
 import { Router } from './router.ts';
+import { addRouterMetrics } from './router-metrics.ts';
 
 /** Requests that are running when the process ends may take this long. */
 const DRAIN_MS = 5_000;
@@ -30,9 +32,13 @@ export async function runRouter(context: ProcessContext): Promise<void> {
   let nats: Nats | undefined;
   let server: InferenceServer | undefined;
   let follower: Follower | undefined;
+  let metrics: Metrics | undefined;
   try {
     nats = await connectNats({ servers, name: id, logger, signal });
     server = await serveInference(router, service, logger);
+    const isServing = () => server?.isServing === true;
+    metrics = await Metrics.listen({ host: service.host, port: service.metricsPort, serving: isServing });
+    addRouterMetrics(metrics, router);
     const address = service.advertised(server.port);
     follower = await follow(router, nats, { id, address, logger });
     server.setServing(true);
@@ -41,6 +47,7 @@ export async function runRouter(context: ProcessContext): Promise<void> {
       address,
       http: `http://${service.advertised(server.httpPort)}`,
       health: service.advertised(server.healthPort),
+      metrics: service.advertised(metrics.port),
     });
     await untilAborted(signal);
     router.end();
@@ -48,6 +55,7 @@ export async function runRouter(context: ProcessContext): Promise<void> {
     await server?.stop(DRAIN_MS);
     follower?.stop();
     legs.close();
+    await metrics?.stop();
     await nats?.close();
   }
 }

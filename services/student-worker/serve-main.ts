@@ -4,6 +4,7 @@ import { StillhouseError } from '../../lib/base/errors.ts';
 import { announceReady, type ProcessContext } from '../../lib/base/process.ts';
 import { loadModel } from '../../lib/checkpoint/models.ts';
 import { createPredictor } from '../../lib/distill/predictor.ts';
+import { Metrics } from '../../lib/wire/metrics.ts';
 import { type InferenceServer, serveInference } from '../../lib/wire/oip/server.ts';
 import { readServiceSettings } from '../../lib/wire/service-settings.ts';
 import { WorkerProcess } from '../../lib/wire/worker-process.ts';
@@ -40,8 +41,14 @@ export async function runSpecialist(context: ProcessContext): Promise<void> {
     worker.doing(`serves ${worker.modelDigests.length} models`);
   };
   let server: InferenceServer | undefined;
+  let metrics: Metrics | undefined;
   try {
     server = await serveInference(specialist, service, logger);
+    const isServing = () => server?.isServing === true;
+    metrics = await Metrics.listen({ host: service.host, port: service.metricsPort, serving: isServing });
+    metrics.gauge('stillhouse_specialist_models', 'Models that are served.', () => [
+      { labels: {}, value: specialist.modelDigests().length },
+    ]);
     worker.address = service.advertised(server.port);
     tell();
     worker.startHeartbeat();
@@ -52,6 +59,7 @@ export async function runSpecialist(context: ProcessContext): Promise<void> {
       address: worker.address,
       http: `http://${service.advertised(server.httpPort)}`,
       health: service.advertised(server.healthPort),
+      metrics: service.advertised(metrics.port),
     });
     const hello = worker.hello();
     const runTask = serveModelsTask(specialist, tell);
@@ -62,6 +70,7 @@ export async function runSpecialist(context: ProcessContext): Promise<void> {
   } finally {
     await server?.stop(DRAIN_MS);
     await specialist.close();
+    await metrics?.stop();
     await worker.close();
   }
 }

@@ -1,106 +1,194 @@
-/** Lets a stored teacher answer every training image of a job once, as the image is, and stores the answers. */
+/**
+ * Lets a teacher answer the training images of a job and stores the answers: the logits in the cache, where what is there is not
+ * computed again, and the classes, by which images without labels are dealt out.
+ */
 import { StillhouseError } from '../../lib/base/errors.ts';
+import type { Logger } from '../../lib/base/log.ts';
 import { retryUnavailable } from '../../lib/base/retry.ts';
 import { type LabelsTable, storeLabels } from '../../lib/checkpoint/labels.ts';
 import type { ObjectStore } from '../../lib/checkpoint/store.ts';
 import type { Dataset } from '../../lib/data/dataset.ts';
-import { selectSplits } from '../../lib/data/splits.ts';
-import type { Compute, Program } from '../../lib/distill/compute.ts';
-import { openModel } from '../../lib/distill/predictor.ts';
+import type { Compute } from '../../lib/distill/compute.ts';
+import { answeringTeacher } from '../../lib/wire/answering-teacher.ts';
 import { batchProgress } from '../../lib/wire/batch-progress.ts';
+import type { LabelImages__Output } from '../../lib/wire/generated/stillhouse/v1/LabelImages.ts';
 import type { JobSpec } from '../../lib/wire/job-spec.ts';
+import { openTeacher, type TeacherModel } from '../../lib/wire/teachers/open-teacher.ts';
 import { STORE_PATIENCE } from '../../lib/wire/trainer.ts';
-import type { TaskContext, TaskResult } from '../../lib/wire/worker-session.ts';
-import { loadTeacher } from './stored-teacher.ts';
+import type { TaskContext, TaskProgressFields, TaskResult } from '../../lib/wire/worker-session.ts';
+import { AnsweredClasses } from './answered-classes.ts';
+import { type LabelBatch, LabelBatches } from './label-batches.ts';
+import { LabelPasses } from './label-passes.ts';
+import { LabelTeacher } from './label-teacher.ts';
 
 export interface LabelImagesRequest {
   readonly job: JobSpec;
-  /** Of the teacher. */
-  readonly modelDigest: string;
+  readonly command: LabelImages__Output;
   readonly workerId: string;
   readonly dataset: Dataset;
   readonly compute: Compute;
   readonly objects: ObjectStore;
+  /** Where logits are stored. */
+  readonly logitsFolder: string;
+  /** See `LogitsCacheOptions.bytesMax`. */
+  readonly logitsBytesMax?: number;
+  /** See `OpenTeacherRequest`. */
+  readonly cache: string;
+  readonly logger: Logger;
 }
 
-/** Images that are computed at a time, whatever the job: another shape would change low-order bits of the logits. */
-const BATCH_SIZE = 32;
+/** What a batch so much later lies in is brought near. */
+const PREFETCH_BATCHES = 16;
 
 /**
- * @throws FAILED_PRECONDITION for a teacher of other classes than the data set's, and for an answer that is not finite; what
- *   `loadTeacher`, `Compute.open` and the store throw; the signal's reason
+ * @throws FAILED_PRECONDITION for a teacher of none of the data set's classes, and for logits that do not fit the format in which
+ *   they are to be stored; RESOURCE_EXHAUSTED when there is no room where the job asks for storing them; DATA_LOSS, naming sample
+ *   and class, for an answer that is not finite; what `openTeacher` and the stores throw; the signal's reason
  */
 export async function labelImages(request: LabelImagesRequest, task: TaskContext): Promise<TaskResult> {
-  const { job, modelDigest, dataset, compute, objects } = request;
+  const { job, command, dataset, compute, objects, cache, logitsFolder, logitsBytesMax, logger } = request;
   const { signal } = task;
-  const { manifest, tensors } = await loadTeacher(objects, modelDigest, dataset);
-  requireAllClasses(modelDigest, manifest.classNames, dataset);
-  const { train: ids } = selectSplits(dataset, { seed: job.seed, ...job.data });
-  const program = await openModel(compute, manifest, tensors, [BATCH_SIZE]);
+  const { teacher, modelDigest, answers: wantsAnswers } = command;
+  const batchSize = batchSizeOf(job);
+  const batchSizes = [batchSize];
+  const model = await openTeacher({ job, teacher, modelDigest, objects, compute, dataset, batchSizes, cache, signal });
   try {
-    const batches = Math.ceil(ids.length / BATCH_SIZE);
-    task.ready({ parameters: program.spec.model.parameterCount, stepsTotal: batches });
-    await task.begun;
-    const logits = await answerAll(program, dataset, ids, {
-      signal,
-      onBatch: (step, images) => task.progress(batchProgress(request.workerId, step, images)),
-    });
-    const classes = dataset.classNames.length;
-    const table: LabelsTable = { datasetDigest: dataset.digest, teacherDigest: modelDigest, ids, classes, logits };
-    const labelsDigest = await retryUnavailable(() => storeLabels(objects, table), { ...STORE_PATIENCE, signal });
-    return { last: batchProgress(request.workerId, batches, ids.length), labelsDigest };
+    const opened = { teacher, modelDigest: model.digest };
+    const answering = await answeringTeacher({ job, dataset, objects, signal }, opened);
+    const stores = { logitsFolder, logitsBytesMax, logger };
+    const passes = await LabelPasses.open({ job, teacher: answering, dataset, wantsAnswers, ...stores });
+    try {
+      return await new LabelWork(request, { model, passes, batchSize }, task).run();
+    } finally {
+      await passes.close();
+    }
   } finally {
-    await program.close();
+    await model.close();
   }
 }
 
-/** The images of a student without labels are dealt out by the teacher's columns: they must be the data set's classes. */
-function requireAllClasses(digest: string, classNames: readonly string[], dataset: Dataset): void {
-  if (classNames.join() === dataset.classNames.join()) return;
-  const expected = `expected those of the data set, in its order: ${dataset.classNames.join(', ')}`;
-  const message = `teacher ${digest} answers for the classes ${classNames.join(', ')}, ${expected}`;
-  throw new StillhouseError('FAILED_PRECONDITION', message, { field: 'model_digest' });
+/** The shape in which the teacher serves students of a reproducible job: another one would change low-order bits of the logits. */
+function batchSizeOf({ train, distill, averaging }: JobSpec): number {
+  return averaging.reproducible ? train.microBatch : Math.max(train.microBatch, distill.merge.images);
 }
 
-interface Watch {
-  readonly signal: AbortSignal;
-  /** Called after each batch with the number of batches and images that are done. */
-  readonly onBatch: (batches: number, images: number) => void;
+interface LabelParts {
+  readonly model: TeacherModel;
+  readonly passes: LabelPasses;
+  /** Images that are computed at once. */
+  readonly batchSize: number;
 }
 
-/** Logits, [ids, classes]. */
-async function answerAll(program: Program, dataset: Dataset, ids: Uint32Array, watch: Watch): Promise<Float32Array> {
-  const { classes } = program.spec.model;
-  const logits = new Float32Array(ids.length * classes);
-  const ask = (start: number): Promise<Float32Array> => {
-    const batch = ids.subarray(start, start + BATCH_SIZE);
-    const answer = dataset.load(batch).then((images) => program.predict(images, batch.length));
-    // Nobody waits for it any more when the batch before it fails.
-    answer.catch(() => undefined);
-    return answer;
-  };
-  let next = ask(0);
-  for (let start = 0, end = 0; start < ids.length; start = end) {
-    end = Math.min(start + BATCH_SIZE, ids.length);
-    const current = next;
-    // The compute thread goes on with the next batch while this one is taken in.
-    if (end < ids.length) next = ask(end);
-    const answer = await current;
-    watch.signal.throwIfAborted();
-    requireFinite(answer, ids.subarray(start, end), dataset.classNames);
-    logits.set(answer, start * classes);
-    watch.onBatch(Math.ceil(end / BATCH_SIZE), end);
+class LabelWork {
+  readonly #request: LabelImagesRequest;
+  readonly #parts: LabelParts;
+  readonly #task: TaskContext;
+  readonly #teacher: LabelTeacher;
+  /** Null where nobody wants them. */
+  readonly #classes: AnsweredClasses | null;
+  #batchesDone = 0;
+  #imagesDone = 0;
+  /** Images that were answered already. */
+  #imagesStored = 0;
+
+  constructor(request: LabelImagesRequest, parts: LabelParts, task: TaskContext) {
+    const { dataset, command } = request;
+    const { model, passes } = parts;
+    this.#request = request;
+    this.#parts = parts;
+    this.#task = task;
+    this.#teacher = new LabelTeacher(model, dataset, task.signal);
+    const answered = passes.all.find(({ wantsAnswers }) => wantsAnswers);
+    const answering = { teacher: command.teacher, classNames: model.classNames, dataset };
+    this.#classes = answered === undefined ? null : new AnsweredClasses(answered.ids.length, answering);
   }
-  return logits;
-}
 
-/** @param logits [ids, classNames] */
-function requireFinite(logits: Float32Array, ids: Uint32Array, classNames: readonly string[]): void {
-  const at = logits.findIndex((logit) => !Number.isFinite(logit));
-  if (at === -1) return;
-  const [id, name] = [ids[Math.floor(at / classNames.length)], classNames[at % classNames.length]];
-  throw new StillhouseError('FAILED_PRECONDITION', `the teacher answers image ${id} with ${logits[at]} for ${name}`, {
-    field: 'model_digest',
-    hint: 'train the teacher with a lower learning rate, or start it from other weights',
-  });
+  async run(): Promise<TaskResult> {
+    const { model, passes, batchSize } = this.#parts;
+    const batches = await LabelBatches.missing(passes.all, this.#classes, batchSize);
+    const images = passes.all.reduce((sum, { ids }) => sum + ids.length, 0);
+    this.#imagesStored = images - batches.images;
+    const notice = this.#imagesStored === 0 ? '' : `${this.#imagesStored} of ${images} answers were stored already`;
+    this.#task.ready({ parameters: model.parameters, stepsTotal: batches.length, notice });
+    await this.#task.begun;
+    await this.#answerAll(batches);
+    const labelsDigest = await this.#storeAnswers();
+    return { last: this.#progress(), labelsDigest };
+  }
+
+  async #answerAll(batches: LabelBatches): Promise<void> {
+    const { signal } = this.#task;
+    let next: Promise<Float32Array> | undefined;
+    for (let index = 0; index < batches.length; index++) {
+      const batch = batches.at(index) as LabelBatch;
+      const current = next ?? this.#teacher.answer(batch);
+      const following = batches.at(index + 1);
+      // The compute thread goes on with the next batch while this one is taken in.
+      next = following === undefined ? undefined : this.#teacher.answer(following);
+      // Nobody waits for it any more when the batch before it fails.
+      next?.catch(() => undefined);
+      this.#prefetch(batches.at(index + PREFETCH_BATCHES));
+      const logits = await current;
+      signal.throwIfAborted();
+      this.#keep(batch, logits);
+      this.#task.progress(this.#progress());
+      if (this.#isInVain()) return;
+    }
+    await this.#parts.passes.flush();
+    this.#isInVain();
+  }
+
+  #keep(batch: LabelBatch, logits: Float32Array): void {
+    const { pass, images, ids, partners } = batch;
+    const { cache, rule } = pass;
+    const classes = pass.wantsAnswers ? this.#classes : null;
+    if (cache === null) classes?.take(images, logits);
+    else {
+      const rows = this.#teacher.encode(batch, logits, cache.format);
+      cache.keep({ view: rule.number, ids, partners }, rows);
+      // As it is read again later: whether it was stored before makes no difference.
+      if (classes?.canRead(cache.format)) classes.takeRows(images, rows, cache.format);
+      else classes?.take(images, logits);
+    }
+    this.#batchesDone += 1;
+    this.#imagesDone += ids.length;
+  }
+
+  /** Whether nothing comes of going on: nothing can be stored, and nobody wants the classes. @throws RESOURCE_EXHAUSTED */
+  #isInVain(): boolean {
+    const { problem } = this.#parts.passes;
+    if (problem === null) return false;
+    // Where the job has only not forbidden to store them, it goes on without.
+    if (this.#request.job.distill.cache.mode !== 'on') return this.#classes === null;
+    const { command, logitsFolder } = this.#request;
+    const message = `the logits of teacher ${command.teacher} cannot be stored: ${problem}`;
+    const hint = `look at ${logitsFolder}; room comes of \`stillhouse cache clear --unused-for 30d\`, or of a larger STILLHOUSE_LOGITS_MAX_BYTES`;
+    throw new StillhouseError('RESOURCE_EXHAUSTED', message, { field: 'distill.cache', hint });
+  }
+
+  #prefetch(batch: LabelBatch | undefined): void {
+    if (batch === undefined) return;
+    const { dataset } = this.#request;
+    dataset.prefetch(batch.ids);
+    if (batch.partners !== null) dataset.prefetch(batch.partners);
+  }
+
+  #progress(): TaskProgressFields {
+    const { share, ...progress } = batchProgress(this.#request.workerId, this.#batchesDone, this.#imagesDone);
+    const teacherSamples = this.#imagesDone + this.#imagesStored;
+    return { ...progress, share: { ...share, teacherSamples, cachedSamples: this.#imagesStored } };
+  }
+
+  /** The digest of the classes that were answered; empty where nobody wants them. */
+  async #storeAnswers(): Promise<string> {
+    if (this.#classes === null) return '';
+    const { dataset, objects } = this.#request;
+    const { model, passes } = this.#parts;
+    const ids = passes.all.find(({ wantsAnswers }) => wantsAnswers)?.ids ?? new Uint32Array(0);
+    const { answers } = this.#classes;
+    const [datasetDigest, teacherDigest, classes] = [dataset.digest, model.digest, dataset.classNames.length];
+    const table: LabelsTable = { datasetDigest, teacherDigest, classes, ids, answers };
+    const { signal } = this.#task;
+    return await retryUnavailable(() => storeLabels(objects, table), { ...STORE_PATIENCE, signal });
+  }
 }

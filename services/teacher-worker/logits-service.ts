@@ -1,213 +1,166 @@
-/**
- * The Teacher service: streams of logits, one batch of a lane at a time. What is stored is answered at once, what has to be
- * computed in the order in which it comes in. The compute thread is the queue's end; credits bound how much waits in front
- * of it.
- */
-import { bytesOf } from '../../lib/base/digest.ts';
+/** The Teacher service: which teachers are served, the streams of their students, and the worker's orderly end. */
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { sleep } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
-import type { Dataset } from '../../lib/data/dataset.ts';
-import { VIEW_PROTOCOL } from '../../lib/data/views.ts';
-import type { LabelBatch__Output } from '../../lib/wire/generated/stillhouse/v1/LabelBatch.ts';
+import type { Load } from '../../lib/wire/generated/stillhouse/v1/Load.ts';
 import type { LogitsReply } from '../../lib/wire/generated/stillhouse/v1/LogitsReply.ts';
 import type { LogitsRequest__Output } from '../../lib/wire/generated/stillhouse/v1/LogitsRequest.ts';
 import type { Open__Output } from '../../lib/wire/generated/stillhouse/v1/Open.ts';
 import type { TeacherJobStatus } from '../../lib/wire/generated/stillhouse/v1/TeacherJobStatus.ts';
 import type { Implementation } from '../../lib/wire/grpc.ts';
-import { columnCount, type StudentColumns, selectColumns, studentColumns } from './student-columns.ts';
-import type { TeacherAnswers } from './teacher-answers.ts';
+import { BatchComputer } from './batch-computer.ts';
+import type { QueueLimits } from './batch-queue.ts';
+import { checkOpen, teacherReplies } from './open-checks.ts';
+import { RecordedReplies } from './recorded-replies.ts';
+import type { ServedTeacher } from './served-teacher.ts';
+import type { ServingCounters } from './serving-counters.ts';
+import { StreamConnection } from './stream-connection.ts';
+import { type StreamHost, StudentStream } from './student-stream.ts';
 
-/** Batches that one student may have outstanding. */
-const CREDITS = 64;
-
-/** Jobs whose counters are kept. */
-const JOBS_KEPT = 16;
-
-/** A teacher that is loaded for a job. */
-export interface ServedTeacher {
-  readonly jobId: string;
-  /** Of the students' lanes: what a batch has at most. */
-  readonly microBatch: number;
-  readonly modelDigest: string;
-  readonly classNames: readonly string[];
-  readonly dataset: Dataset;
-  /** Whether the job's views mix images: batches then name partners. */
-  readonly mixes: boolean;
-  readonly answers: TeacherAnswers;
+export interface LogitsServiceOptions {
+  readonly workerId: string;
+  /** Default: 16,384 samples, 256 MiB. */
+  readonly queue?: QueueLimits;
+  /** Of replies that are kept for batches that are asked for again; default 64 MiB. */
+  readonly recordedBytesMax?: number;
 }
 
-interface Counters {
-  samplesServed: number;
-  samplesRepeated: number;
-  samplesCached: number;
-  batchesServed: number;
-  bytesSent: number;
-  computeMs: number;
-  /** Keys that have been answered, to tell repetitions. */
-  readonly answered: Set<string>;
-}
+const QUEUE: QueueLimits = { samples: 16_384, bytes: 256 * 1024 * 1024 };
+/** Time for students to hear that the worker is leaving: what they have sent by then is refused by name. */
+const FAREWELL_MS = 250;
+const RECORDED_BYTES_MAX = 64 * 1024 * 1024;
 
-const NO_COUNTS = {
-  samplesServed: 0,
-  samplesRepeated: 0,
-  samplesCached: 0,
-  batchesServed: 0,
-  bytesSent: 0,
-  computeMs: 0,
-};
+/** Teachers of jobs whose counters are kept. */
+const COUNTERS_KEPT = 32;
 
-/** The other end of a stream. */
-interface Peer {
-  readonly requests: AsyncIterable<LogitsRequest__Output>;
-  /** Aborted when it is gone. */
-  readonly signal: AbortSignal;
-  readonly write: (reply: LogitsReply) => void;
-}
-
-interface OpenStream {
-  readonly teacher: ServedTeacher;
-  readonly counters: Counters;
-  readonly columns: StudentColumns;
-}
+type Call = ServerDuplexStream<LogitsRequest__Output, LogitsReply>;
 
 export class LogitsService {
   readonly #workerId: string;
+  readonly #computer: BatchComputer;
+  readonly #replies: RecordedReplies;
+  readonly #host: StreamHost;
   readonly #served = new Map<string, ServedTeacher>();
-  readonly #counters = new Map<string, Counters & { modelDigest: string }>();
+  /** The latest loaded last. */
+  readonly #counters = new Map<string, ServingCounters>();
+  readonly #connections = new Set<StreamConnection>();
+  #isDraining = false;
 
-  constructor(workerId: string) {
-    this.#workerId = workerId;
+  constructor(options: LogitsServiceOptions) {
+    this.#workerId = options.workerId;
+    this.#computer = new BatchComputer(options.queue ?? QUEUE, () => this.#tellLoad());
+    this.#replies = new RecordedReplies(options.recordedBytesMax ?? RECORDED_BYTES_MAX);
+    this.#host = {
+      computer: this.#computer,
+      replies: this.#replies,
+      load: () => this.#load(),
+      isDraining: () => this.#isDraining,
+    };
   }
 
+  /** Streams can be opened to it from now on. */
   serve(teacher: ServedTeacher): void {
-    const { jobId, modelDigest } = teacher;
-    this.#served.set(jobId, teacher);
-    if (this.#counters.get(jobId)?.modelDigest === modelDigest) return;
-    this.#counters.set(jobId, { ...NO_COUNTS, answered: new Set(), modelDigest });
-    for (const id of this.#counters.keys()) {
-      if (this.#counters.size <= JOBS_KEPT) break;
-      if (!this.#served.has(id)) this.#counters.delete(id);
+    const name = teacherReplies(teacher);
+    this.#served.set(name, teacher);
+    this.#counters.delete(name);
+    this.#counters.set(name, teacher.counters);
+    for (const oldest of this.#counters.keys()) {
+      if (this.#counters.size <= COUNTERS_KEPT) break;
+      if (!this.#served.has(oldest)) this.#counters.delete(oldest);
     }
   }
 
-  /** Batches that come after this are refused. The counters stay. */
-  withdraw(jobId: string): void {
-    this.#served.delete(jobId);
+  /**
+   * The job's teachers are served no more: streams to them end, at once unless the worker is drained. Resolves when nothing is
+   * computed any more. The counters stay.
+   */
+  async withdraw(jobId: string): Promise<void> {
+    const teachers = [...this.#served.values()].filter((teacher) => teacher.jobId === jobId);
+    if (this.#isDraining) await this.#answered();
+    for (const teacher of teachers) {
+      const name = teacherReplies(teacher);
+      if (this.#served.get(name) === teacher) this.#served.delete(name);
+      teacher.counters.withdrawn();
+      const reason = `teacher ${teacher.name} of job ${jobId} is served no more`;
+      for (const connection of this.#connections) {
+        if (connection.stream?.opened.teacher === teacher) connection.fail(new StillhouseError('UNAVAILABLE', reason));
+      }
+    }
+    await this.#computer.settled();
+    // What was being computed has been recorded too. Others under the name have been served anew meanwhile.
+    for (const name of teachers.map(teacherReplies)) if (!this.#served.has(name)) this.#replies.forget(name);
+  }
+
+  /** Takes no new batches, answers those that it has within `limitMs`, then ends all streams. */
+  async drain(limitMs: number): Promise<void> {
+    this.#isDraining = true;
+    this.#tellLoad();
+    if (this.#connections.size > 0) await sleep(FAREWELL_MS);
+    const limit = new AbortController();
+    const late = sleep(limitMs, limit.signal).catch(() => undefined);
+    await Promise.race([this.#answered(), late]);
+    limit.abort();
+    for (const connection of this.#connections) {
+      connection.fail(new StillhouseError('UNAVAILABLE', 'the teacher-worker has been drained'));
+    }
+  }
+
+  status(): TeacherJobStatus[] {
+    return [...this.#counters.values()].map((counters) => counters.status());
   }
 
   implementation(): Implementation<'Teacher'> {
     return {
-      GetTeacherStatus: () => ({ workerId: this.#workerId, jobs: this.#status() }),
-      StreamLogits: (call, { signal }) =>
-        this.#stream({
-          requests: call,
-          signal,
-          write: (reply) => {
-            if (!signal.aborted) call.write(reply);
-          },
-        }),
+      GetTeacherStatus: () => ({ workerId: this.#workerId, jobs: this.status() }),
+      StreamLogits: (call, { signal }) => this.#connect(call, signal),
     };
   }
 
-  #status(): TeacherJobStatus[] {
-    return [...this.#counters].map(([jobId, { answered: _, ...counters }]) => ({ jobId, ...counters }));
-  }
-
-  #stream(peer: Peer): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const running = new Set<Promise<void>>();
-      // A batch that fails ends the stream at once, also while the student sends nothing more.
-      const run = (answer: Promise<void>) => {
-        running.add(answer);
-        answer.then(() => running.delete(answer), reject);
-      };
-      this.#read(peer, running, run).then(() => Promise.all(running).then(() => resolve(), reject), reject);
+  async #connect(call: Call, signal: AbortSignal): Promise<void> {
+    const connection = new StreamConnection(call, signal, {
+      open: (message, end) => new StudentStream(checkOpen(message, this.#teacherOf(message)), this.#host, end),
+      load: () => this.#load(),
+      onBusy: (by) => this.#tellLoad(by),
     });
-  }
-
-  async #read(peer: Peer, running: ReadonlySet<unknown>, run: (answer: Promise<void>) => void): Promise<void> {
-    let stream: OpenStream | undefined;
-    for await (const { open, batch } of peer.requests) {
-      if (open) {
-        if (stream !== undefined) throw new StillhouseError('INVALID_ARGUMENT', 'the stream is open already');
-        stream = this.#open(open);
-        peer.write({ opened: { credits: CREDITS, teacherClassNames: [...stream.teacher.classNames] } });
-        continue;
-      }
-      if (stream === undefined) throw new StillhouseError('INVALID_ARGUMENT', 'the first message must be Open');
-      if (!batch) throw new StillhouseError('INVALID_ARGUMENT', 'the message is neither Open nor a batch');
-      if (running.size >= CREDITS) {
-        throw new StillhouseError('RESOURCE_EXHAUSTED', `more than ${CREDITS} batches are outstanding on the stream`);
-      }
-      run(this.#answer(stream, batch, peer));
+    this.#connections.add(connection);
+    try {
+      await connection.ended;
+    } finally {
+      this.#connections.delete(connection);
     }
   }
 
-  #open(open: Open__Output): OpenStream {
-    const teacher = this.#served.get(open.jobId);
-    const counters = this.#counters.get(open.jobId);
-    if (teacher === undefined || counters === undefined || teacher.modelDigest !== open.modelDigest) {
-      throw unmet('model_digest', `teacher ${open.modelDigest} is not loaded here for job ${open.jobId}`);
+  #teacherOf({ jobId, teacher: name, modelDigest }: Open__Output): ServedTeacher {
+    if (this.#isDraining) throw new StillhouseError('UNAVAILABLE', 'the teacher-worker is drained: ask another one');
+    const teacher = this.#served.get(teacherReplies({ jobId, name }));
+    if (teacher === undefined) {
+      // It may be loaded again in a moment: whoever wants it is not told that it never fits.
+      const message = `teacher ${name} of job ${jobId} is not served here now`;
+      throw new StillhouseError('UNAVAILABLE', message, { field: 'teacher' });
     }
-    if (teacher.dataset.digest !== open.datasetDigest) {
-      throw unmet('dataset_digest', `the data set here is ${teacher.dataset.digest}, not ${open.datasetDigest}`);
-    }
-    if (open.viewProtocol !== VIEW_PROTOCOL) {
-      throw unmet('view_protocol', `views are computed by rule ${VIEW_PROTOCOL} here, not ${open.viewProtocol}`);
-    }
-    if (open.encoding !== 'LOGITS_ENCODING_FP32') throw unmet('encoding', `${open.encoding} is not known here`);
-    return { teacher, counters, columns: studentColumns(open, teacher.classNames) };
+    if (teacher.modelDigest === modelDigest) return teacher;
+    const message = `teacher ${name} of job ${jobId} is ${teacher.modelDigest} here, not ${modelDigest}`;
+    throw new StillhouseError('FAILED_PRECONDITION', message, { field: 'model_digest' });
   }
 
-  async #answer(stream: OpenStream, batch: LabelBatch__Output, { signal, write }: Peer): Promise<void> {
-    const { teacher, counters, columns } = stream;
-    const { sampleIds: ids, epoch, key } = batch;
-    if (key === null) throw new StillhouseError('INVALID_ARGUMENT', 'the batch has no key', { field: 'batch.key' });
-    const { answers, classNames, jobId } = teacher;
-    if (this.#served.get(jobId) !== teacher)
-      throw unmet('model_digest', `the teacher of job ${jobId} is served no more`);
-    const partners = checkSamples(teacher, batch);
-    const { logits, computeMs, cached } = await answers.of({ ids, partners, epoch }, signal);
-    const values = bytesOf(selectColumns(logits, classNames.length, columns));
-    counters.computeMs += computeMs;
-    counters.samplesCached += cached;
-    count(counters, `${key.view}/${key.step}/${key.lane}`, ids.length, values.byteLength);
-    write({ logits: { key, values: Buffer.from(values), samples: ids.length, classes: columnCount(columns) } });
+  #load(): Load {
+    const { queuedSamples, samplesPerSecond } = this.#computer;
+    return { queuedSamples, samplesPerSecond, draining: this.#isDraining };
   }
-}
 
-/** The batch's partners, null where the job mixes nothing. @throws INVALID_ARGUMENT naming the field */
-function checkSamples(
-  { microBatch, mixes, dataset }: ServedTeacher,
-  { sampleIds, partnerIds }: LabelBatch__Output,
-): readonly number[] | null {
-  const refuse = (field: string, message: string) =>
-    new StillhouseError('INVALID_ARGUMENT', message, { field: `batch.${field}` });
-  const { length } = sampleIds;
-  if (length === 0 || length > microBatch) {
-    throw refuse('sample_ids', `the batch has ${length} samples, expected 1 to ${microBatch}: one lane micro-batch`);
+  /** @param but who knows already */
+  #tellLoad(but?: StreamConnection): void {
+    const load = this.#load();
+    const [first] = this.#connections;
+    for (const connection of this.#connections) if (connection !== but) connection.tell(load);
+    // Not always the same student hears of it first.
+    if (first === undefined || but !== undefined) return;
+    this.#connections.delete(first);
+    this.#connections.add(first);
   }
-  const expected = mixes ? length : 0;
-  if (partnerIds.length !== expected) {
-    const why = mixes ? 'one for each sample, as the job mixes images' : 'none, as the job mixes no images';
-    throw refuse('partner_ids', `the batch has ${partnerIds.length} partners, expected ${why}`);
-  }
-  const { sampleCount, name } = dataset;
-  const strange = partnerIds.find((id) => id >= sampleCount);
-  if (strange !== undefined) {
-    const message = `partner ${strange} is not in the data set ${name}, whose ids are 0 to ${sampleCount - 1}`;
-    throw refuse('partner_ids', message);
-  }
-  return mixes ? partnerIds : null;
-}
 
-function count(counters: Counters, key: string, samples: number, bytes: number): void {
-  counters.batchesServed += 1;
-  counters.bytesSent += bytes;
-  if (counters.answered.has(key)) counters.samplesRepeated += samples;
-  else counters.samplesServed += samples;
-  counters.answered.add(key);
-}
-
-function unmet(field: string, message: string): StillhouseError {
-  return new StillhouseError('FAILED_PRECONDITION', message, { field });
+  /** Resolves when no batch is outstanding. */
+  async #answered(): Promise<void> {
+    await Promise.all([...this.#connections].map((connection) => connection.answered()));
+  }
 }

@@ -43,6 +43,7 @@ async function setUp(t: ExecutionContext, jobs: readonly JobRecord[] = []) {
     host: '127.0.0.1',
     port: 0,
     healthPort: 0,
+    metricsPort: 0,
     advertised: (port) => `127.0.0.1:${port}`,
     logger: testLogger(),
     onFatal: (error) => t.fail(String(error)),
@@ -171,7 +172,7 @@ function jobRecord(id: string, droppedDigest: string): JobRecord {
   }));
   const texts = { message: '', specJson: '', datasetDigest: '', createdAt: '', endedAt: '', submittedDigest: '' };
   const state = { sequence: 1, revision: 1, state: 'SUCCEEDED', idempotencyKey: id } as const;
-  return { id, name: 'trees', phases, skippedSamples: [], ...texts, ...state };
+  return { id, name: 'trees', scope: 'ALL', phases, skippedSamples: [], ...texts, ...state };
 }
 
 test('what a job’s epochs have left out is fetched into a new folder', async (t) => {

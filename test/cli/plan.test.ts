@@ -38,6 +38,7 @@ test('fixed ports are distinct, at their documented offsets', (t) => {
   t.is(portOf('teacher-1'), 7010);
   t.is(portOf('student-10'), 7029);
   t.is(portOf('specialist-1 (health)'), 7130);
+  t.is(portOf('specialist-1 (metrics)'), 7230);
   t.is(fixedPorts(size, false).length, ports.length - 1);
 });
 

@@ -195,7 +195,13 @@ test('the report for programs has the same numbers', (t) => {
 test('samples that were skipped are listed, and how long the training waited for images is told', (t) => {
   const skippedSamples = [3, 40, 41, 77].map((id) => ({ id, source: `train/ash/${id}.jpg`, reason: 'it ends early' }));
   // 1,000 images at 500 a second.
-  const waited = { imagesPerSecond: 500, workers: [workerShare('a', 400, 10), workerShare('b', 600, 34)] };
+  const waited = {
+    imagesPerSecond: 500,
+    workers: [
+      workerShare('a', 400, { dataWaitMs: 10 }),
+      workerShare('b', 600, { dataWaitMs: 34, evaluationMs: 2_345 }),
+    ],
+  };
   const phases = JOB.phases.map((phase) => (phase.kind === 'PHASE_KIND_CONTROL' ? { ...phase, ...waited } : phase));
   const report = buildReport({ ...INPUT, job: { ...JOB, phases, skippedSamples } });
   t.deepEqual(report.data.skipped, skippedSamples);
@@ -206,8 +212,12 @@ test('samples that were skipped are listed, and how long the training waited for
     lines.find((line) => line.startsWith('skipped')),
     'skipped    4 damaged samples: 3 (train/ash/3.jpg: it ends early), 40 (train/ash/40.jpg: it ends early), 41 (train/ash/41.jpg: it ends early) and 1 more',
   );
-  t.true(lines.includes('data wait  training waited for images at most 1.7 % of its time'));
-  t.regex(phaseResult(phases[3] as (typeof phases)[0]), /500 images\/s, waited for data 1\.7 % of the time/);
+  const looked = 'looked at the calibrate split for';
+  t.true(lines.includes(`data wait  training waited for images at most 1.7 % of its time; it ${looked} at most 2.3 s`));
+  t.regex(
+    phaseResult(phases[3] as (typeof phases)[0]),
+    /500 images\/s, waited for data 1\.7 % of the time, looked at the calibrate split for 2\.3 s/,
+  );
 });
 
 test('a gain of exactly its floor has reached it', (t) => {
@@ -239,8 +249,8 @@ test('what was not measured is said, not guessed', (t) => {
   t.like(report.floors[0], { value: null, isReached: false });
   t.deepEqual(reportLines(report), [
     '         name  architecture  parameters  size  accuracy  test images  images/s  smaller  faster',
-    'teacher  big   resnet-8               0     -         -            -         -        -       -',
-    'student  few   simple-cnn             0     -         -            -         -        -       -',
+    'teacher  big   resnet-8               -     -         -            -         -        -       -',
+    'student  few   simple-cnn             -     -         -            -         -        -       -',
     '',
     'data  10,000 training images, all with their labels; 10,000 test images of trees',
     '',

@@ -26,6 +26,7 @@ import type { RouteLeg as _stillhouse_v1_RouteLeg, RouteLeg__Output as _stillhou
 import type { RuleResult as _stillhouse_v1_RuleResult, RuleResult__Output as _stillhouse_v1_RuleResult__Output } from './stillhouse/v1/RuleResult.ts';
 import type { SkippedSample as _stillhouse_v1_SkippedSample, SkippedSample__Output as _stillhouse_v1_SkippedSample__Output } from './stillhouse/v1/SkippedSample.ts';
 import type { SubmitJobRequest as _stillhouse_v1_SubmitJobRequest, SubmitJobRequest__Output as _stillhouse_v1_SubmitJobRequest__Output } from './stillhouse/v1/SubmitJobRequest.ts';
+import type { TeacherShare as _stillhouse_v1_TeacherShare, TeacherShare__Output as _stillhouse_v1_TeacherShare__Output } from './stillhouse/v1/TeacherShare.ts';
 import type { WatchJobRequest as _stillhouse_v1_WatchJobRequest, WatchJobRequest__Output as _stillhouse_v1_WatchJobRequest__Output } from './stillhouse/v1/WatchJobRequest.ts';
 import type { WorkerShare as _stillhouse_v1_WorkerShare, WorkerShare__Output as _stillhouse_v1_WorkerShare__Output } from './stillhouse/v1/WorkerShare.ts';
 
@@ -45,6 +46,7 @@ export interface ProtoGrpcType {
       GetRouteRequest: MessageTypeDefinition<_stillhouse_v1_GetRouteRequest, _stillhouse_v1_GetRouteRequest__Output>
       Job: MessageTypeDefinition<_stillhouse_v1_Job, _stillhouse_v1_Job__Output>
       JobEvent: MessageTypeDefinition<_stillhouse_v1_JobEvent, _stillhouse_v1_JobEvent__Output>
+      JobScope: EnumTypeDefinition
       JobState: EnumTypeDefinition
       ListJobsRequest: MessageTypeDefinition<_stillhouse_v1_ListJobsRequest, _stillhouse_v1_ListJobsRequest__Output>
       ListJobsResponse: MessageTypeDefinition<_stillhouse_v1_ListJobsResponse, _stillhouse_v1_ListJobsResponse__Output>
@@ -64,6 +66,7 @@ export interface ProtoGrpcType {
       RuleResult: MessageTypeDefinition<_stillhouse_v1_RuleResult, _stillhouse_v1_RuleResult__Output>
       SkippedSample: MessageTypeDefinition<_stillhouse_v1_SkippedSample, _stillhouse_v1_SkippedSample__Output>
       SubmitJobRequest: MessageTypeDefinition<_stillhouse_v1_SubmitJobRequest, _stillhouse_v1_SubmitJobRequest__Output>
+      TeacherShare: MessageTypeDefinition<_stillhouse_v1_TeacherShare, _stillhouse_v1_TeacherShare__Output>
       WatchJobRequest: MessageTypeDefinition<_stillhouse_v1_WatchJobRequest, _stillhouse_v1_WatchJobRequest__Output>
       WorkerShare: MessageTypeDefinition<_stillhouse_v1_WorkerShare, _stillhouse_v1_WorkerShare__Output>
     }

@@ -7,7 +7,9 @@ import type { CancelTask as _stillhouse_v1_CancelTask, CancelTask__Output as _st
 import type { Cluster as _stillhouse_v1_Cluster, Cluster__Output as _stillhouse_v1_Cluster__Output } from './stillhouse/v1/Cluster.ts';
 import type { CoordinatorClient as _stillhouse_v1_CoordinatorClient, CoordinatorDefinition as _stillhouse_v1_CoordinatorDefinition } from './stillhouse/v1/Coordinator.ts';
 import type { CoordinatorMessage as _stillhouse_v1_CoordinatorMessage, CoordinatorMessage__Output as _stillhouse_v1_CoordinatorMessage__Output } from './stillhouse/v1/CoordinatorMessage.ts';
+import type { Draining as _stillhouse_v1_Draining, Draining__Output as _stillhouse_v1_Draining__Output } from './stillhouse/v1/Draining.ts';
 import type { EvaluateRoute as _stillhouse_v1_EvaluateRoute, EvaluateRoute__Output as _stillhouse_v1_EvaluateRoute__Output } from './stillhouse/v1/EvaluateRoute.ts';
+import type { EvaluateTeacher as _stillhouse_v1_EvaluateTeacher, EvaluateTeacher__Output as _stillhouse_v1_EvaluateTeacher__Output } from './stillhouse/v1/EvaluateTeacher.ts';
 import type { GetClusterRequest as _stillhouse_v1_GetClusterRequest, GetClusterRequest__Output as _stillhouse_v1_GetClusterRequest__Output } from './stillhouse/v1/GetClusterRequest.ts';
 import type { GetJobRequest as _stillhouse_v1_GetJobRequest, GetJobRequest__Output as _stillhouse_v1_GetJobRequest__Output } from './stillhouse/v1/GetJobRequest.ts';
 import type { GetModelRequest as _stillhouse_v1_GetModelRequest, GetModelRequest__Output as _stillhouse_v1_GetModelRequest__Output } from './stillhouse/v1/GetModelRequest.ts';
@@ -40,9 +42,12 @@ import type { TaskDone as _stillhouse_v1_TaskDone, TaskDone__Output as _stillhou
 import type { TaskFailed as _stillhouse_v1_TaskFailed, TaskFailed__Output as _stillhouse_v1_TaskFailed__Output } from './stillhouse/v1/TaskFailed.ts';
 import type { TaskProgress as _stillhouse_v1_TaskProgress, TaskProgress__Output as _stillhouse_v1_TaskProgress__Output } from './stillhouse/v1/TaskProgress.ts';
 import type { TaskReady as _stillhouse_v1_TaskReady, TaskReady__Output as _stillhouse_v1_TaskReady__Output } from './stillhouse/v1/TaskReady.ts';
+import type { TaughtModel as _stillhouse_v1_TaughtModel, TaughtModel__Output as _stillhouse_v1_TaughtModel__Output } from './stillhouse/v1/TaughtModel.ts';
 import type { TeacherEndpoint as _stillhouse_v1_TeacherEndpoint, TeacherEndpoint__Output as _stillhouse_v1_TeacherEndpoint__Output } from './stillhouse/v1/TeacherEndpoint.ts';
+import type { TeacherShare as _stillhouse_v1_TeacherShare, TeacherShare__Output as _stillhouse_v1_TeacherShare__Output } from './stillhouse/v1/TeacherShare.ts';
 import type { TrainStudent as _stillhouse_v1_TrainStudent, TrainStudent__Output as _stillhouse_v1_TrainStudent__Output } from './stillhouse/v1/TrainStudent.ts';
 import type { TrainTeacher as _stillhouse_v1_TrainTeacher, TrainTeacher__Output as _stillhouse_v1_TrainTeacher__Output } from './stillhouse/v1/TrainTeacher.ts';
+import type { UpdateTeachers as _stillhouse_v1_UpdateTeachers, UpdateTeachers__Output as _stillhouse_v1_UpdateTeachers__Output } from './stillhouse/v1/UpdateTeachers.ts';
 import type { View as _stillhouse_v1_View, View__Output as _stillhouse_v1_View__Output } from './stillhouse/v1/View.ts';
 import type { ViewMember as _stillhouse_v1_ViewMember, ViewMember__Output as _stillhouse_v1_ViewMember__Output } from './stillhouse/v1/ViewMember.ts';
 import type { WatchJobRequest as _stillhouse_v1_WatchJobRequest, WatchJobRequest__Output as _stillhouse_v1_WatchJobRequest__Output } from './stillhouse/v1/WatchJobRequest.ts';
@@ -64,7 +69,9 @@ export interface ProtoGrpcType {
       Cluster: MessageTypeDefinition<_stillhouse_v1_Cluster, _stillhouse_v1_Cluster__Output>
       Coordinator: SubtypeConstructor<typeof grpc.Client, _stillhouse_v1_CoordinatorClient> & { service: _stillhouse_v1_CoordinatorDefinition }
       CoordinatorMessage: MessageTypeDefinition<_stillhouse_v1_CoordinatorMessage, _stillhouse_v1_CoordinatorMessage__Output>
+      Draining: MessageTypeDefinition<_stillhouse_v1_Draining, _stillhouse_v1_Draining__Output>
       EvaluateRoute: MessageTypeDefinition<_stillhouse_v1_EvaluateRoute, _stillhouse_v1_EvaluateRoute__Output>
+      EvaluateTeacher: MessageTypeDefinition<_stillhouse_v1_EvaluateTeacher, _stillhouse_v1_EvaluateTeacher__Output>
       EvaluationSplit: EnumTypeDefinition
       GetClusterRequest: MessageTypeDefinition<_stillhouse_v1_GetClusterRequest, _stillhouse_v1_GetClusterRequest__Output>
       GetJobRequest: MessageTypeDefinition<_stillhouse_v1_GetJobRequest, _stillhouse_v1_GetJobRequest__Output>
@@ -73,6 +80,7 @@ export interface ProtoGrpcType {
       Hello: MessageTypeDefinition<_stillhouse_v1_Hello, _stillhouse_v1_Hello__Output>
       Job: MessageTypeDefinition<_stillhouse_v1_Job, _stillhouse_v1_Job__Output>
       JobEvent: MessageTypeDefinition<_stillhouse_v1_JobEvent, _stillhouse_v1_JobEvent__Output>
+      JobScope: EnumTypeDefinition
       JobState: EnumTypeDefinition
       LabelImages: MessageTypeDefinition<_stillhouse_v1_LabelImages, _stillhouse_v1_LabelImages__Output>
       ListJobsRequest: MessageTypeDefinition<_stillhouse_v1_ListJobsRequest, _stillhouse_v1_ListJobsRequest__Output>
@@ -101,9 +109,12 @@ export interface ProtoGrpcType {
       TaskFailed: MessageTypeDefinition<_stillhouse_v1_TaskFailed, _stillhouse_v1_TaskFailed__Output>
       TaskProgress: MessageTypeDefinition<_stillhouse_v1_TaskProgress, _stillhouse_v1_TaskProgress__Output>
       TaskReady: MessageTypeDefinition<_stillhouse_v1_TaskReady, _stillhouse_v1_TaskReady__Output>
+      TaughtModel: MessageTypeDefinition<_stillhouse_v1_TaughtModel, _stillhouse_v1_TaughtModel__Output>
       TeacherEndpoint: MessageTypeDefinition<_stillhouse_v1_TeacherEndpoint, _stillhouse_v1_TeacherEndpoint__Output>
+      TeacherShare: MessageTypeDefinition<_stillhouse_v1_TeacherShare, _stillhouse_v1_TeacherShare__Output>
       TrainStudent: MessageTypeDefinition<_stillhouse_v1_TrainStudent, _stillhouse_v1_TrainStudent__Output>
       TrainTeacher: MessageTypeDefinition<_stillhouse_v1_TrainTeacher, _stillhouse_v1_TrainTeacher__Output>
+      UpdateTeachers: MessageTypeDefinition<_stillhouse_v1_UpdateTeachers, _stillhouse_v1_UpdateTeachers__Output>
       View: MessageTypeDefinition<_stillhouse_v1_View, _stillhouse_v1_View__Output>
       ViewMember: MessageTypeDefinition<_stillhouse_v1_ViewMember, _stillhouse_v1_ViewMember__Output>
       WatchJobRequest: MessageTypeDefinition<_stillhouse_v1_WatchJobRequest, _stillhouse_v1_WatchJobRequest__Output>

@@ -1,8 +1,8 @@
 /** A client of any server that speaks the Open Inference Protocol over gRPC. */
 import { StillhouseError } from '../../base/errors.ts';
-import { type CallLimits, dial, type RpcClient, unary } from '../grpc.ts';
+import { type CallLimits, type DialOptions, dial, type RpcClient, unary } from '../grpc.ts';
 import { parseDatatype } from './datatypes.ts';
-import { decodeResponse, encodeRequest } from './grpc-codec.ts';
+import { type Contents, decodeResponse, encodeRequest } from './grpc-codec.ts';
 import type { InferRequest, InferResponse, ModelMetadata, OipTensor, Parameters } from './types.ts';
 
 export interface InferCall {
@@ -21,18 +21,18 @@ export class OipClient {
   readonly address: string;
   readonly #client: RpcClient<'Inference'>;
 
-  constructor(address: string) {
+  constructor(address: string, options: DialOptions = {}) {
     this.address = address;
-    this.#client = dial('Inference', address);
+    this.#client = dial('Inference', address, options);
   }
 
   /**
    * @throws what the server answered; UNAVAILABLE when it cannot be reached, DEADLINE_EXCEEDED and CANCELLED by
    * `limits`, DATA_LOSS when the answer's tensors do not add up.
    */
-  async infer(call: InferCall, limits: CallLimits): Promise<InferResponse> {
+  async infer(call: InferCall, limits: CallLimits, contents: Contents = 'raw'): Promise<InferResponse> {
     const request: InferRequest = { modelVersion: '', id: '', parameters: {}, outputs: [], ...call };
-    const message = await unary(this.#client, 'ModelInfer', encodeRequest(request), limits);
+    const message = await unary(this.#client, 'ModelInfer', encodeRequest(request, contents), limits);
     try {
       return decodeResponse(message);
     } catch (error) {

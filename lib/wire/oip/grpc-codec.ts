@@ -6,7 +6,7 @@ import type { ModelInferRequest, ModelInferRequest__Output } from '../generated/
 import type { ModelInferResponse, ModelInferResponse__Output } from '../generated/inference/ModelInferResponse.ts';
 import { rawOfTensor, tensorFromRaw } from './raw-tensor.ts';
 import { checkNames } from './requests.ts';
-import { tensorFromContents } from './typed-tensor.ts';
+import { contentsOfTensor, hasElements, tensorFromContents } from './typed-tensor.ts';
 import type { InferRequest, InferResponse, OipTensor, Parameters, ParameterValue } from './types.ts';
 
 interface TensorMessage {
@@ -30,15 +30,22 @@ export function decodeRequest(message: ModelInferRequest__Output): InferRequest 
   return request;
 }
 
-export function encodeRequest(request: InferRequest): ModelInferRequest {
+/** How the elements of a request's inputs are written: as bytes, which all but a few old servers read, or number by number. */
+export type Contents = 'raw' | 'typed';
+
+export function encodeRequest(request: InferRequest, contents: Contents = 'raw'): ModelInferRequest {
+  const isRaw = contents === 'raw';
   return {
     modelName: request.modelName,
     modelVersion: request.modelVersion,
     id: request.id,
     parameters: encodeParameters(request.parameters),
-    inputs: request.inputs.map(describeTensor),
+    inputs: request.inputs.map((tensor) => ({
+      ...describeTensor(tensor),
+      ...(!isRaw && { contents: contentsOfTensor(tensor) }),
+    })),
     outputs: request.outputs.map((name) => ({ name })),
-    rawInputContents: request.inputs.map(rawOfTensor),
+    rawInputContents: isRaw ? request.inputs.map(rawOfTensor) : [],
   };
 }
 
@@ -71,7 +78,8 @@ function describeTensor(tensor: OipTensor) {
 
 function decodeTensors(tensors: readonly TensorMessage[], raw: readonly Buffer[], rawField: string): OipTensor[] {
   if (raw.length === 0) return tensors.map(decodeTyped);
-  const mixed = tensors.find((tensor) => tensor.contents !== null);
+  // Some write the message without any element beside the raw contents.
+  const mixed = tensors.find(({ contents }) => contents !== null && hasElements(contents));
   if (mixed !== undefined) {
     throw new StillhouseError(
       'INVALID_ARGUMENT',

@@ -1,12 +1,11 @@
 /** The Open Inference Protocol over REST, in front of a backend. */
-import type { AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import { after } from '../../base/clock.ts';
 import { describeError, type ErrorCode, StillhouseError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import { hostPort, MESSAGE_BYTES_MAX } from '../grpc.ts';
+import { MESSAGE_BYTES_MAX } from '../grpc.ts';
+import { type HttpServer, listenHttp } from '../http-listen.ts';
 import { inferInTime } from './deadline.ts';
 import { EXTENSIONS } from './requests.ts';
 import { decodeRestRequest, encodeRestResponse, HEADER_LENGTH } from './rest-codec.ts';
@@ -33,17 +32,11 @@ interface ModelPath {
   readonly Params: { readonly model: string; readonly version?: string };
 }
 
-export interface RestServer {
-  readonly port: number;
-  /** No new requests; running ones may end for `drainMs`, then they are cut. */
-  stop(drainMs: number): Promise<void>;
-}
-
 /** @param port 0 takes a free one. @throws UNAVAILABLE when the port is in use. */
 export async function serveRest(
   backend: InferenceBackend,
   options: { readonly host: string; readonly port: number; readonly logger: Logger },
-): Promise<RestServer> {
+): Promise<HttpServer> {
   const { host, port, logger } = options;
   const app = fastify({
     bodyLimit: MESSAGE_BYTES_MAX,
@@ -58,17 +51,7 @@ export async function serveRest(
     reply.code(404).send({ error: `no such path: ${request.method} ${request.url}` });
   });
   addRoutes(app, backend);
-  await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
-    throw listenError(error, host, port);
-  });
-  return {
-    port: (app.server.address() as AddressInfo).port,
-    stop: async (drainMs) => {
-      const disarm = after(drainMs, () => app.server.closeAllConnections());
-      await app.close();
-      disarm();
-    },
-  };
+  return listenHttp(app, host, port);
 }
 
 function addRoutes(app: FastifyInstance, backend: InferenceBackend): void {
@@ -168,13 +151,4 @@ function sendError(reply: FastifyReply, thrown: unknown, logger: Logger): void {
   const status = HTTP_STATUS[error.code];
   if (status === 500) logger.error({ err: thrown }, 'request failed');
   reply.code(status).send({ error: describeError(error) });
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): StillhouseError {
-  const isUsed = error.code === 'EADDRINUSE';
-  const message = isUsed
-    ? `port ${port} on ${host} is in use`
-    : `cannot listen on ${hostPort(host, port)}: ${error.message}`;
-  const hint = isUsed ? 'choose another port, or 0 for a free one' : 'check the host and the port';
-  return new StillhouseError('UNAVAILABLE', message, { hint, cause: error });
 }

@@ -18,6 +18,7 @@ export interface InferenceServer {
   readonly port: number;
   readonly httpPort: number;
   readonly healthPort: number;
+  readonly isServing: boolean;
   setServing(serving: boolean): void;
   /** NOT_SERVING, no new requests, running ones may end for `drainMs`, then they are cut. */
   stop(drainMs: number): Promise<void>;
@@ -41,6 +42,9 @@ export async function serveInference(
       port,
       healthPort,
       httpPort: rest.port,
+      get isServing() {
+        return server.health.isServing;
+      },
       setServing: (serving) => server.setServing(serving),
       stop: async (drainMs) => {
         server.setServing(false);

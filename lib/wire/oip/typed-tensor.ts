@@ -1,5 +1,5 @@
 /** Tensors as gRPC's typed contents: one repeated field per family of datatypes. */
-import type { InferTensorContents__Output } from '../generated/inference/InferTensorContents.ts';
+import type { InferTensorContents, InferTensorContents__Output } from '../generated/inference/InferTensorContents.ts';
 import { type Datatype, elementCount, FIXED_TYPES, parseDatatype, shapeText, tensorError } from './datatypes.ts';
 import type { OipTensor } from './types.ts';
 
@@ -23,6 +23,10 @@ const FIELD_OF: Readonly<Record<Exclude<Datatype, 'FP16'>, ContentsField>> = {
 
 const FIELDS = [...new Set(Object.values(FIELD_OF))];
 
+export function hasElements(contents: InferTensorContents__Output): boolean {
+  return FIELDS.some((field) => contents[field].length > 0);
+}
+
 /** @throws INVALID_ARGUMENT naming the tensor. */
 export function tensorFromContents(
   name: string,
@@ -44,6 +48,12 @@ export function tensorFromContents(
   }
   if (type === 'BYTES') return { name, datatype: type, shape, values: contents.bytesContents };
   return { name, datatype: type, shape, values: fixedValues(type, elements as (number | boolean)[], name) };
+}
+
+/** The inverse of `tensorFromContents`. @throws INVALID_ARGUMENT for FP16, which has no typed contents */
+export function contentsOfTensor({ name, datatype, values }: OipTensor): InferTensorContents {
+  if (datatype === 'FP16') throw tensorError(name, 'is FP16, which has no typed contents', 'send it as raw contents');
+  return { [FIELD_OF[datatype]]: Array.from<number | bigint | Uint8Array>(values) };
 }
 
 /**

@@ -59,7 +59,7 @@ test('metrics are a row per progress and one per end, each a whole line at once'
 
   const result = { accuracy: 0.75, evaluatedImages: 100, predictImagesPerSecond: 900, parameters: 12, seconds: 3 };
   // 64 images at 64 a second, of which one worker waited for 20 ms.
-  const workers = [workerShare('a', 24, 5), workerShare('b', 40, 20)];
+  const workers = [workerShare('a', 24, { dataWaitMs: 5 }), workerShare('b', 40, { dataWaitMs: 20 })];
   const done = running('PHASE_KIND_DISTIL', 'few', { ...training, step: 10, ...result, workers, firstLoss: 2 });
   const rules = [{ rule: 'dustbin', correct: 6, evaluatedImages: 10 }];
   const chosen = running('PHASE_KIND_CHOOSE_RULE', 'trees', { rules, rule: 'dustbin' });

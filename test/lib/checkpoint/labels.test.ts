@@ -3,46 +3,49 @@ import { sha256 } from '../../../lib/base/digest.ts';
 import { type ErrorCode, StillhouseError } from '../../../lib/base/errors.ts';
 import type { Random } from '../../../lib/base/random.ts';
 import {
+  answersFor,
+  answersOf,
   decodeLabels,
   encodeLabels,
   type LabelsTable,
   loadLabels,
-  rowOf,
+  requireLabels,
   storeLabels,
 } from '../../../lib/checkpoint/labels.ts';
 import { createFolderStore, createMemoryStore } from '../../../lib/checkpoint/store.ts';
-import { encodeSafetensors, type NamedTensor } from '../../../lib/model/safetensors.ts';
 import { between, forCases } from '../../helpers/property.ts';
 import { tempFolder } from '../../helpers/temp-folder.ts';
 
 const TABLE: LabelsTable = {
   datasetDigest: sha256('data'),
   teacherDigest: sha256('teacher'),
-  ids: Uint32Array.of(2, 5, 9),
-  classes: 2,
-  logits: Float32Array.of(0.5, -1, 3, -0, 1e30, 2 ** -149),
+  classes: 3,
+  ids: Uint32Array.of(2, 5, 2 ** 32 - 2),
+  answers: Uint16Array.of(2, 0, 1),
 };
 
 function randomTable(random: Random): LabelsTable {
   const chosen = new Set<number>();
-  for (let left = between(random, 1, 60); left > 0; left--)
-    chosen.add(random.nextInt(random.nextInt(2) ? 90 : 2 ** 24));
+  for (let left = between(random, 1, 60); left > 0; left--) {
+    chosen.add(random.nextInt(2) === 1 ? random.nextInt(90) : random.nextUint32());
+  }
   const ids = Uint32Array.from(chosen).sort();
-  const classes = between(random, 1, 12);
-  const logits = Float32Array.from({ length: ids.length * classes }, () => 20 * random.nextNormal());
-  return { ...TABLE, ids, classes, logits };
+  const classes = random.nextInt(2) === 1 ? between(random, 1, 12) : between(random, 65_530, 65_545);
+  const answers = answersFor(ids.length, classes).map(() => random.nextInt(classes));
+  return { ...TABLE, ids, classes, answers };
 }
 
-test('tables survive a round trip bit for bit, and every sample finds its row', (t) =>
+test('tables survive a round trip bit for bit, and every sample finds its answer', (t) =>
   forCases(t, 100, (random) => {
     const table = randomTable(random);
     const decoded = decodeLabels(encodeLabels(table), 'labels');
     t.deepEqual(decoded, table);
-    const rows = new Map(Array.from(table.ids, (id, row) => [id, row]));
-    for (let id = 0; id < 100; id++) t.is(rowOf(decoded, id), rows.get(id) ?? -1);
-    for (const [id, row] of rows) {
-      t.is(rowOf(decoded, id), row);
-      t.is(rowOf(decoded, id + 1), rows.get(id + 1) ?? -1);
+    const answers = new Map(Array.from(table.ids, (id, row) => [id, table.answers[row]]));
+    const answer = answersOf(decoded);
+    for (const id of [...Array(100).keys(), ...table.ids, ...table.ids.map((each) => each + 1)]) {
+      const expected = answers.get(id);
+      if (expected === undefined) t.throws(() => answer(id), { message: new RegExp(`lack the image ${id}$`) });
+      else t.is(answer(id), expected);
     }
   }));
 
@@ -66,63 +69,76 @@ function refuses(t: ExecutionContext, attempt: () => unknown, code: ErrorCode, m
   t.regex(error?.message ?? '', message);
 }
 
+test('labels of other data or other classes are refused', (t) => {
+  const expected = { datasetDigest: TABLE.datasetDigest, classes: TABLE.classes };
+  requireLabels(TABLE, 'L', expected);
+  const refused = (change: Partial<typeof expected>, message: RegExp) =>
+    refuses(t, () => requireLabels(TABLE, 'L', { ...expected, ...change }), 'FAILED_PRECONDITION', message);
+  refused({ datasetDigest: sha256('x') }, /labels L are of data set sha256:.*, expected sha256:/);
+  refused({ classes: 4 }, /number of classes is 3, expected 4/);
+});
+
 test('what would not be read again is not written', (t) => {
   const refused = (change: Partial<LabelsTable>, message: RegExp) =>
     refuses(t, () => encodeLabels({ ...TABLE, ...change }), 'INVALID_ARGUMENT', message);
-  const highest = { ...TABLE, ids: Uint32Array.of(2, 5, 2 ** 24 - 1) };
-  t.deepEqual(decodeLabels(encodeLabels(highest), 'labels'), highest);
-  refused({ ids: Uint32Array.of(2, 5, 2 ** 24) }, /id 16777216 is not below 16777216/);
   refused({ ids: Uint32Array.of(2, 5, 5) }, /ids\[2\] is 5, which is not above 5/);
   refused({ ids: Uint32Array.of(5, 2, 9) }, /ids\[1\] is 2, which is not above 5/);
-  refused({ ids: new Uint32Array(0), logits: new Float32Array(0) }, /0 ids and 2 classes/);
-  refused({ classes: 0, logits: new Float32Array(0) }, /3 ids and 0 classes/);
-  refused({ classes: 3 }, /6 logits, expected 3 x 3/);
-  refused({ logits: Float32Array.of(0, 1, 2, Number.NaN, 4, 5) }, /sample 5 for class 1 is NaN/);
-  refused({ logits: Float32Array.of(0, 1, 2, 3, Number.NEGATIVE_INFINITY, 5) }, /sample 9 for class 0 is -Infinity/);
+  refused({ ids: new Uint32Array(0), answers: new Uint16Array(0) }, /0 ids and 3 classes/);
+  refused({ classes: 0 }, /3 ids and 0 classes/);
+  refused({ answers: new Uint16Array(2) }, /2 answers, expected 3/);
+  refused({ classes: 2 }, /answer to sample 2 is class 2, expected 0 to 1/);
   refused({ datasetDigest: 'sha256:7' }, /datasetDigest is "sha256:7"/);
   refused({ teacherDigest: '' }, /teacherDigest is ""/);
 });
 
 test('damage is refused with the name of the object and what is wrong', (t) => {
-  const metadata = { datasetDigest: TABLE.datasetDigest, teacherDigest: TABLE.teacherDigest, formatVersion: '1' };
-  const ids: NamedTensor = { shape: [3], values: Float32Array.of(2, 5, 9) };
-  const logits: NamedTensor = { shape: [3, 2], values: TABLE.logits };
-  const whole = { ids, logits };
-  const bytesOf = (tensors: Record<string, NamedTensor>, changes: Record<string, string> = {}) =>
-    encodeSafetensors(new Map(Object.entries(tensors)), { ...metadata, ...changes });
-  t.deepEqual(decodeLabels(bytesOf(whole), 'labels'), TABLE);
+  const whole = encodeLabels(TABLE);
+  const headerEnd = 4 + new DataView(whole.buffer, whole.byteOffset).getUint32(0, true);
   const refused = (bytes: Uint8Array, message: RegExp) => {
     refuses(t, () => decodeLabels(bytes, 'labels seven'), 'DATA_LOSS', message);
     refuses(t, () => decodeLabels(bytes, 'labels seven'), 'DATA_LOSS', /labels seven/);
   };
-  const withIds = (...values: number[]) => ({ ...whole, ids: { shape: [3], values: Float32Array.from(values) } });
-  refused(new TextEncoder().encode('nothing'), /too few for a safetensors file/);
-  refused(bytesOf(whole).subarray(0, -1), /ends at/);
-  refused(bytesOf(whole, { formatVersion: '2' }), /formatVersion is 2, expected 1/);
-  refused(encodeSafetensors(new Map(Object.entries(whole))), /formatVersion is missing/);
-  refused(bytesOf(whole, { datasetDigest: 'x' }), /datasetDigest is "x"/);
-  refused(bytesOf(whole, { teacherDigest: 'sha256:' }), /teacherDigest is "sha256:"/);
-  refused(bytesOf(whole, { note: 'hello' }), /note does not belong/);
-  refused(bytesOf({ ...whole, extra: ids }), /extra does not belong/);
-  refused(bytesOf({ ids }), /tensor logits is missing/);
-  refused(bytesOf({ logits }), /tensor ids is missing/);
-  refused(bytesOf({ ...whole, ids: { shape: [3, 1], values: ids.values } }), /ids of \[3,1\] and logits of \[3,2\]/);
-  refused(bytesOf({ ...whole, logits: { shape: [6], values: logits.values } }), /logits of \[6\]/);
-  refused(
-    bytesOf({ ...whole, logits: { shape: [2, 3], values: logits.values } }),
-    /ids of \[3\] and logits of \[2,3\]/,
+  const withHeader = (change: (text: string) => string) => {
+    const header = Buffer.from(change(Buffer.from(whole.subarray(4, headerEnd)).toString()));
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(header.length);
+    return Buffer.concat([length, header, whole.subarray(headerEnd)]);
+  };
+  t.deepEqual(
+    decodeLabels(
+      withHeader((text) => text),
+      'labels',
+    ),
+    TABLE,
   );
-  refused(bytesOf(withIds(2, 5.5, 9)), /ids\[1\] is 5.5, expected a whole number/);
-  refused(bytesOf(withIds(-2, 5, 9)), /ids\[0\] is -2/);
-  refused(bytesOf(withIds(2, 5, Number.NaN)), /ids\[2\] is NaN/);
-  refused(bytesOf(withIds(2, 9, 5)), /ids\[2\] is 5, which is not above 9/);
-  refused(bytesOf(withIds(2, 5, 2 ** 24)), /ids\[2\] is 16777216, expected a whole number below 16777216/);
-  refused(bytesOf(withIds(2, 5, 2 ** 40 + 2 ** 20)), /ids\[2\] is 1099512676352/);
-  const broken = Float32Array.of(0, 1, 2, 3, 4, Number.POSITIVE_INFINITY);
-  refused(bytesOf({ ...whole, logits: { shape: [3, 2], values: broken } }), /sample 9 for class 1 is Infinity/);
-  const narrow = new TextDecoder('latin1').decode(bytesOf(whole)).replace('"F32","shape":[3]', '"I32","shape":[3]');
+  refused(new Uint8Array(3), /3 bytes, too few/);
+  refused(new TextEncoder().encode('nothing of the kind'), /says its header has \d+ bytes/);
   refused(
-    Uint8Array.from(narrow, (letter) => letter.charCodeAt(0)),
-    /tensor ids is of type I32, expected F32/,
+    withHeader(() => 'nothing'),
+    /is not JSON/,
   );
+  refused(
+    withHeader((text) => text.replace('"formatVersion":2', '"formatVersion":1')),
+    /formatVersion/,
+  );
+  refused(
+    withHeader((text) => text.replace('sha256:', 'sha255:')),
+    /datasetDigest: expected sha256:/,
+  );
+  refused(
+    withHeader((text) => text.replace('{', '{"note":1,')),
+    /note/,
+  );
+  refused(
+    withHeader((text) => text.replace('"samples":3', '"samples":4')),
+    /18 bytes of values, expected 24/,
+  );
+  refused(
+    withHeader((text) => text.replace('"classes":3', '"classes":2')),
+    /answer to sample 2 is class 2/,
+  );
+  refused(whole.subarray(0, -1), /17 bytes of values, expected 18/);
+  const swapped = Uint8Array.from(whole);
+  swapped[headerEnd] = 7;
+  refused(swapped, /ids\[1\] is 5, which is not above 7/);
 });

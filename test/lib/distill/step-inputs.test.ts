@@ -40,7 +40,7 @@ function stepsOf(plan: TrainingPlan, change: Partial<StepInputsOptions> = {}) {
     teacher: {
       logits: (request) => {
         logits.push(request);
-        return Promise.resolve(new Float32Array(0));
+        return Promise.resolve({ logits: new Float32Array(0), tails: null });
       },
     },
     ...change,

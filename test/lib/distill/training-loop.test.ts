@@ -110,7 +110,7 @@ test.serial('what a step waits for images is counted, and nothing where they are
   t.true(waits.every((waitMs) => waitMs >= 0));
   const owner = { workerId: 'student-1', firstLane: 0, lanes: 1 };
   const meter = new ShareMeter(owner, { steps: 4, stepsPerEpoch: 5 });
-  for (const commit of commits) meter.commit(commit, { bytesSent: 0, bytesReceived: 0 });
+  for (const commit of commits) meter.commit(commit);
   t.is(
     meter.finish('').share?.dataWaitMs,
     commits.reduce((sum, { dataWaitMs }) => sum + dataWaitMs, 0),
@@ -191,6 +191,37 @@ for (const lanes of [1, 2]) {
     },
   );
 }
+
+test.serial('after each epoch, one that is cut short too, it is asked whether to go on', async (t) => {
+  // Two steps an epoch.
+  const run = async (stopAfter: number) => {
+    const started = await start(t, { steps: 5 }, pixels);
+    await started.running;
+    const { program, plan } = started;
+    await program.write('parameters', initialParameters(program.spec.model, 1));
+    const events: string[] = [];
+    const train = await prepareTraining({
+      ...{ program, plan, firstLane: 0, lanes: plan.lanes, signal: new AbortController().signal },
+      images: (samples) => ({ read: pixels(samples), images: pixels(samples) }),
+      averager: localAverager(plan.lanes, program.vectorSize),
+      teacher: {
+        logits: async ({ ids }) => ({ logits: new Float32Array(ids.length * CLASSES), tails: null }),
+        committed: (step) => events.push(`committed ${step}`),
+      },
+      onCommit: ({ step, teacherSamples }) => events.push(`${step}: ${teacherSamples}`),
+      onEpoch: async (epoch) => {
+        events.push(`epoch ${epoch}`);
+        return epoch === stopAfter ? 'stop' : undefined;
+      },
+    });
+    await train();
+    return events;
+  };
+  const step = (at: number) => [`${at}: 8`, `committed ${at}`];
+  const whole = [...step(0), ...step(1), 'epoch 1', ...step(2), ...step(3), 'epoch 2', ...step(4), 'epoch 3'];
+  t.deepEqual(await run(0), whole);
+  t.deepEqual(await run(2), whole.slice(0, 10));
+});
 
 test.serial('mixed images are trained on by both labels', async (t) => {
   const views = { ...NO_VIEWS, mixup: 1 };

@@ -79,6 +79,17 @@ test('weights that match their digest are still checked as a file', (t) => {
   });
 });
 
+test('several teachers are named beside the first, and one alone as before', (t) => {
+  const { lineage } = smallManifest;
+  const teachers = [sha256('teacher'), sha256('other')];
+  const { manifest, manifestBytes } = encodeArtefact(
+    { ...smallManifest, lineage: { ...lineage, teachers } as typeof lineage },
+    smallTensors(),
+  );
+  t.like(parseModelManifest(manifestBytes, 'm/model.json').lineage, { teacher: teachers[0], teachers });
+  t.deepEqual(manifest.lineage, { ...lineage, teachers });
+});
+
 const refused: [string, object, string][] = [
   ['another version', { formatVersion: 2 }, 'formatVersion'],
   ['an unknown key', { extra: 1 }, ''],
@@ -98,6 +109,11 @@ const refused: [string, object, string][] = [
     'preprocessing.std[1]',
   ],
   ['a teacher of a control arm', { lineage: { ...smallManifest.lineage, arm: 'control' } }, 'lineage.teacher'],
+  [
+    'several teachers without the first',
+    { lineage: { ...smallManifest.lineage, teachers: [sha256('a'), sha256('b')] } },
+    'lineage.teachers',
+  ],
   ['a digest that is none', { lineage: { ...smallManifest.lineage, dataset: 'sha256:12' } }, 'lineage.dataset'],
   ['an unknown arm', { lineage: { ...smallManifest.lineage, arm: 'found' } }, 'lineage.arm'],
   ['a job without its id', { lineage: { ...smallManifest.lineage, job: undefined } }, 'lineage.job'],

@@ -11,7 +11,7 @@ import type { Bus } from '../../../lib/wire/bus.ts';
 import { encodeFrame, type FrameHeader, FrameKind } from '../../../lib/wire/frame.ts';
 import { MemoryBroker } from '../../../lib/wire/memory-bus.ts';
 import { connectNats } from '../../../lib/wire/nats.ts';
-import { gradientSubject } from '../../../lib/wire/subjects.ts';
+import { averageSubject, gradientSubject } from '../../../lib/wire/subjects.ts';
 import { silent } from '../../helpers/logger.ts';
 import { startNatsServer } from '../../helpers/nats-server.ts';
 
@@ -180,6 +180,35 @@ test('frames of another view, another epoch or without sense are not heard', asy
   const [a, b] = await Promise.all([first.average(0, sums(0, 2)), second.average(0, sums(2, LANES))]);
   t.deepEqual(a, await localAverager(LANES, VECTOR).average(0, sums(0, LANES)));
   t.deepEqual(b, a);
+});
+
+test('a worker that has finished answers those that missed its last part, and hears no later averages', async (t) => {
+  const broker = new MemoryBroker();
+  const lossy = broker.connect();
+  let losing = false;
+  // The last mean of the first worker never arrives by itself.
+  const publish: Bus['publish'] = (subject, payload) => {
+    if (!losing) lossy.publish(subject, payload);
+  };
+  const [first, second] = averagers([{ ...lossy, publish }, broker.connect()], 100) as [BusAverager, BusAverager];
+  const sums = (from: number, to: number) => Array.from({ length: to - from }, (_, lane) => sumsOf(0, from + lane));
+  const { lanes = 0 } = dealLanes(LANES, 2)[0] ?? {};
+  const late = sleep(20).then(() => {
+    losing = false;
+  });
+  const of = [first.average(0, sums(0, lanes)), second.average(0, sums(lanes, LANES))] as const;
+  losing = true;
+  const mean = await of[0];
+  first.finish();
+  await late;
+  t.deepEqual(await of[1], mean);
+  t.true(second.traffic.resendRequests > 0);
+  const { bytesReceived } = first.traffic;
+  broker.connect().publish(averageSubject('job-1'), new Uint8Array(100));
+  await sleep(5);
+  t.is(first.traffic.bytesReceived, bytesReceived);
+  t.is(first.traffic.corruptFrames, 0);
+  for (const averager of [first, second]) averager.close(new StillhouseError('CANCELLED', 'over'));
 });
 
 test('closing rejects what is awaited, and what is asked afterwards', async (t) => {

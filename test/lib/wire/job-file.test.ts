@@ -10,6 +10,7 @@ import {
   readJobFile,
   validateJob,
 } from '../../../lib/wire/job-file.ts';
+import { trainedTeachers } from '../../../lib/wire/teaching.ts';
 
 const MINIMAL = `apiVersion: stillhouse/v1
 kind: Job
@@ -50,25 +51,41 @@ test('all defaults are filled in', (t) => {
     schedule: { type: 'constant', warmupSteps: 0 },
   } as const;
   const common = { tail: 'weighted', checkpointEpochs: 0, optimizer, precision: 'float32', compile: 'auto' } as const;
-  t.deepEqual(spec.teachers[0]?.train, { lanes: 1, microBatch: 64, epochs: 5, ...common });
-  t.deepEqual(spec.train, { lanes: 4, microBatch: 16, epochs: 10, ...common });
-  t.is(spec.teachers[0]?.fineTune, 'all');
+  const [teacher] = trainedTeachers(spec);
+  const keep = 'last' as const;
+  t.deepEqual(teacher?.train, { lanes: 1, microBatch: 64, epochs: 5, workers: 1, ...common, keep });
+  t.deepEqual(spec.train, { lanes: 4, microBatch: 16, epochs: 10, ...common, keep });
+  t.is(teacher?.fineTune, 'all');
   t.is(spec.students[1]?.classes, undefined);
   t.is(spec.distill.temperature, 4);
   t.deepEqual(
     spec.distill.loss.map((term) => ('type' in term ? term.type : term.module)),
     ['cross-entropy', 'kl'],
   );
-  t.deepEqual(spec.averaging, { workers: 2, chunkKiB: 256, stallTimeoutMs: 2000 });
+  const { loss: _loss, temperature: _temperature, ...supply } = spec.distill;
+  t.deepEqual(supply, {
+    teachers: { combine: 'mean-logits', weights: {}, classes: {} },
+    logits: 'auto',
+    request: 'ids',
+    cache: { mode: 'auto', encoding: 'auto' },
+    withoutTeachers: 'continue',
+    merge: { images: 256, delayMs: 5 },
+  });
+  t.deepEqual(spec.averaging, { workers: 2, chunkKiB: 256, stallTimeoutMs: 2000, reproducible: true });
   t.deepEqual(spec.evaluate, { control: true, controlRoute: false, floors: { rules: {} } });
   t.deepEqual(spec.publish, { route: 'small', rule: 'max-softmax' });
   t.deepEqual(spec.limits, { workerWaitSeconds: 120, quick: {} });
 });
 
 test('a job and the same job read back from its JSON are the same text', (t) => {
-  const spec = parseJobFile(`${MINIMAL}train: {optimizer: {type: sgd, nesterov: true}}\ndistill: {alpha: 0.25}\n`);
-  t.is(JSON.stringify(jobSpecFromJson(JSON.stringify(spec))), JSON.stringify(spec));
-  t.deepEqual(parseJobFile(jobSpecToJson(spec)), spec);
+  for (const given of [
+    'train: {optimizer: {type: sgd, nesterov: true}}\ndistill: {alpha: 0.25}\n',
+    'train: {earlyStopping: {patience: 2}}\ndistill: {logits: {topK: 2}, merge: {delayMs: 0}}\n',
+  ]) {
+    const spec = parseJobFile(`${MINIMAL}${given}`, { overrides: ['data.calibrate=10'] });
+    t.is(JSON.stringify(jobSpecFromJson(JSON.stringify(spec))), JSON.stringify(spec));
+    t.deepEqual(parseJobFile(jobSpecToJson(spec)), spec);
+  }
 });
 
 test('how steps compute and how weights move', (t) => {
@@ -252,7 +269,7 @@ const REFUSED: readonly (readonly [what: string, text: string, field: string, me
     'teachers[0].views',
     /cycle 2/,
   ],
-  ['two teachers', MINIMAL.replace('students:', '  - {name: b, arch: x}\nstudents:'), 'teachers', /exactly one/],
+  ['no teacher', MINIMAL.replace(/teachers:.*students/s, 'teachers: []\nstudents'), 'teachers', /at least one teacher/],
   ['no student', MINIMAL.replace(/students:.*/s, 'students: []'), 'students', /at least one/],
   ['names twice', MINIMAL.replace('name: second', 'name: first'), 'students[1].name', /other than students\[0\]/],
   ['the teacher’s name', MINIMAL.replace('name: second', 'name: big'), 'students[1].name', /other than teachers\[0\]/],

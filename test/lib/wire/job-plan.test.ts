@@ -67,3 +67,36 @@ test('what a job leaves out: float32, compiled where possible, no limit on gradi
   t.like(training, { precision: 'float32', compile: 'auto', fineTune: 'all' });
   t.is(training?.optimizer.clipNorm, undefined);
 });
+
+test('a teacher that sends its largest logits alone, and epochs that are chosen among, reach the plan', async (t) => {
+  const folder = await tempFolder(t);
+  await writeSmallDataset(folder, 'trees', { seed: SEED });
+  const dataset = await openDataset(folder, 'trees');
+  t.teardown(() => dataset.close());
+  const plans = async (...overrides: string[]) => {
+    const job = parseJobFile(
+      `{apiVersion: stillhouse/v1, kind: Job, name: demo, data: {dataset: trees, calibrate: 6},
+      teachers: [{name: big, arch: resnet-8}], students: [{name: few, arch: simple-cnn}], train: {lanes: 1, microBatch: 2}}`,
+      { overrides },
+    );
+    return Promise.all(
+      [false, true].map((control) => planStudent(job, dataset, 'few', control, { init: null, answers: null })),
+    );
+  };
+  const tailsOf = async (...overrides: string[]) =>
+    (await plans(...overrides)).map(({ program }) => program.training?.tails);
+  t.deepEqual(await tailsOf('distill.logits.topK=2'), [true, undefined]);
+  t.deepEqual(await tailsOf('distill.logits=fp32'), [undefined, undefined]);
+  for (const plan of await plans('train.keep=best', 'train.checkpointEpochs=2')) {
+    const { arm, selection, checkpointEpochs, training, testIds } = plan;
+    t.like(selection, { keepsBest: true, stopping: null });
+    const ids = selection?.questions.ids ?? new Uint32Array(0);
+    t.is(ids.length, 6);
+    t.false([...ids].some((id) => training.ids.includes(id) || testIds.includes(id)));
+    t.is(checkpointEpochs, arm === 'control' ? 0 : 2);
+  }
+  const [stopping] = await plans('train.earlyStopping.patience=3');
+  t.like(stopping?.selection, { keepsBest: true, stopping: { patience: 3, minDelta: 0 } });
+  const [plain] = await plans();
+  t.is(plain?.selection, null);
+});

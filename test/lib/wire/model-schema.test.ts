@@ -1,6 +1,7 @@
 import test from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
 import { jobSpecFromJson, jobSpecToJson, readJobFile, validateJob } from '../../../lib/wire/job-file.ts';
+import { trainedTeacher } from '../../../lib/wire/job-plan.ts';
 
 /** @param teacher its keys beside the name @param student likewise */
 function read(teacher: string, student = 'arch: simple-cnn') {
@@ -23,27 +24,32 @@ function check(teacher: string, student?: string) {
   return spec;
 }
 
+/** The teacher `big`, which the job trains. */
+function teacherOf(teacher: string) {
+  return trainedTeacher(check(teacher), 'big');
+}
+
 const LAYERS = `layers: [{kind: conv2d, name: conv, filters: 2, kernel: 3}, {kind: global-average-pool}, {kind: linear, name: fc, features: classes}]`;
 
 test('an architecture is a name, a name with another dropout, or layers', (t) => {
-  t.is(check('arch: resnet-8').teachers[0]?.arch, 'resnet-8');
-  t.deepEqual(check('arch: {name: resnet-8, dropout: 0.2}').teachers[0]?.arch, { name: 'resnet-8', dropout: 0.2 });
+  t.is(teacherOf('arch: resnet-8').arch, 'resnet-8');
+  t.deepEqual(teacherOf('arch: {name: resnet-8, dropout: 0.2}').arch, { name: 'resnet-8', dropout: 0.2 });
   const spec = check(`arch: {name: tiny, summary: mine, ${LAYERS}}`);
-  t.like(spec.teachers[0]?.arch, { name: 'tiny', summary: 'mine' });
+  t.like(trainedTeacher(spec, 'big').arch, { name: 'tiny', summary: 'mine' });
   t.deepEqual(jobSpecFromJson(jobSpecToJson(spec)), spec);
 });
 
 test('what is trained is all, the head, or the last blocks', (t) => {
   const init = 'arch: resnet-8, init: first/model';
   t.deepEqual(
-    ['', ', fineTune: head', ', fineTune: {lastBlocks: 2}'].map((more) => check(init + more).teachers[0]?.fineTune),
+    ['', ', fineTune: head', ', fineTune: {lastBlocks: 2}'].map((more) => teacherOf(init + more).fineTune),
     ['all', 'head', { lastBlocks: 2 }],
   );
 });
 
 test('images are scaled where the job says so', (t) => {
-  t.is(check('arch: resnet-8, inputSize: 64').teachers[0]?.inputSize, 64);
-  t.is(check('arch: resnet-8').teachers[0]?.inputSize, undefined);
+  t.is(teacherOf('arch: resnet-8, inputSize: 64').inputSize, 64);
+  t.is(teacherOf('arch: resnet-8').inputSize, undefined);
 });
 
 const REFUSED: readonly (readonly [what: string, teacher: string, field: string, message: RegExp])[] = [

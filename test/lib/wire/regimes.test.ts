@@ -14,7 +14,7 @@ import { parseJobFile } from '../../../lib/wire/job-file.ts';
 import { type ModelPlan, planStudent, planTeacher } from '../../../lib/wire/job-plan.ts';
 import { checkSamples } from '../../../lib/wire/job-samples.ts';
 import type { JobSpec } from '../../../lib/wire/job-spec.ts';
-import { needsLabels } from '../../../services/coordinator/job-plan.ts';
+import { labels } from '../../../services/coordinator/job-plan.ts';
 import { importSource } from '../../helpers/import-source.ts';
 import { tempFolder } from '../../helpers/temp-folder.ts';
 
@@ -159,7 +159,7 @@ test('a dustbin share of images without labels goes by the teacher’s answers',
   const own = train.filter(isOwn).length;
   t.is(distil.training.ids.length, own + Math.round(own / 3));
   t.is(control.training.ids.length, 10 + Math.round(10 / 3), 'of its labelled images alone');
-  t.true(needsLabels(job));
+  t.true(labels(job, 'big'));
   const nobodyAsked = planStudent(job, dataset, 'few', false, { init: null, answers: null });
   t.is((await t.throwsAsync(nobodyAsked, { instanceOf: StillhouseError })).code, 'FAILED_PRECONDITION');
 });
@@ -170,9 +170,9 @@ const VIEWS = 'data.views.flip=true';
 test('a pair of domains: labels of the source alone, answers for the target, tests on the target', async (t) => {
   const job = jobOf(SOURCE, VIEWS, 'data.calibrate=20', 'data.train=50');
   const dataset = await dataOf(t, job);
-  t.true(needsLabels(job));
-  t.false(needsLabels(jobOf(VIEWS)));
-  t.false(needsLabels(jobOf(SOURCE, VIEWS, 'distill.loss=[{type: cross-entropy, weight: 1}]')));
+  t.true(labels(job, 'big'));
+  t.false(labels(jobOf(VIEWS), 'big'));
+  t.false(labels(jobOf(SOURCE, VIEWS, 'distill.loss=[{type: cross-entropy, weight: 1}]'), 'big'));
   const { teacher, distil, control } = await plansOf(job, dataset, 'all');
   t.deepEqual(teacher.training.ids, dataset.sourceIds);
   t.deepEqual(control.training.ids, dataset.sourceIds);

@@ -7,7 +7,7 @@ import { openDataset } from '../../../lib/data/open-dataset.ts';
 import { selectSplits } from '../../../lib/data/splits.ts';
 import { NO_VIEWS } from '../../../lib/data/views.ts';
 import { NO_LABEL } from '../../../lib/distill/step-spec.ts';
-import { parseJobFile } from '../../../lib/wire/job-file.ts';
+import { type JobSpec, parseJobFile } from '../../../lib/wire/job-file.ts';
 import { type ModelPlan, planStudent, planTeacher } from '../../../lib/wire/job-plan.ts';
 import { checkSamples } from '../../../lib/wire/job-samples.ts';
 import { writeSmallDataset } from '../../helpers/small-dataset.ts';
@@ -115,7 +115,9 @@ test('with all labels at hand nothing is asked of the teacher but its logits', a
 test('a loss of the job’s own that looks at labels alone: both arms see the same images, for as many steps', async (t) => {
   const dataset = await trees(t);
   const module = { digest: `sha256:${'0'.repeat(64)}`, name: 'mine.ts', source: '' };
-  const job = { ...jobOf(), distill: { temperature: 2, loss: [{ module, weight: 1, parameters: {} }] } };
+  const plain = jobOf();
+  const distill = { ...plain.distill, temperature: 2, loss: [{ module, weight: 1, parameters: {} }] };
+  const job = { ...plain, distill };
   const losses = new Map([[module.digest, { needsTeacher: false }]]);
   const plans = await Promise.all(
     [false, true].map((control) => planStudent(job, dataset, 'few', control, { init: null, losses, answers: null })),
@@ -139,6 +141,10 @@ const LOSSES = {
 
 const DUSTBIN = ', dustbin: true';
 
+function withLoss(job: JobSpec, loss: Pick<JobSpec['distill'], 'loss' | 'temperature'>): JobSpec {
+  return { ...job, distill: { ...job.distill, ...loss } };
+}
+
 for (const { title, job, field, message } of [
   {
     title: 'more labels than images',
@@ -148,7 +154,7 @@ for (const { title, job, field, message } of [
   },
   {
     title: 'dkd where labels are missing',
-    job: { ...jobOf(), distill: LOSSES.dkd },
+    job: withLoss(jobOf(), LOSSES.dkd),
     field: 'distill.loss[0]',
     message: /needs the label of every image/,
   },
@@ -161,13 +167,13 @@ for (const { title, job, field, message } of [
   },
   {
     title: 'a dustbin with a temperature that moves',
-    job: { ...jobOf('', DUSTBIN), distill: LOSSES.scheduled },
+    job: withLoss(jobOf('', DUSTBIN), LOSSES.scheduled),
     field: 'distill.temperature',
     message: /one fixed temperature/,
   },
   {
     title: 'a dustbin with terms at several temperatures',
-    job: { ...jobOf('', DUSTBIN), distill: LOSSES.several },
+    job: withLoss(jobOf('', DUSTBIN), LOSSES.several),
     field: 'distill.temperature',
     message: /one fixed temperature/,
   },

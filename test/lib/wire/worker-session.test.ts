@@ -4,7 +4,7 @@ import { StillhouseError } from '../../../lib/base/errors.ts';
 import type { CoordinatorMessage } from '../../../lib/wire/generated/stillhouse/v1/CoordinatorMessage.ts';
 import type { WorkerMessage__Output } from '../../../lib/wire/generated/stillhouse/v1/WorkerMessage.ts';
 import { RpcServer } from '../../../lib/wire/grpc.ts';
-import { attend, type RunTask } from '../../../lib/wire/worker-session.ts';
+import { type AttendOptions, attend, type RunTask, type TaskContext } from '../../../lib/wire/worker-session.ts';
 import { testLogger } from '../../helpers/logger.ts';
 
 type Stream = ServerDuplexStream<WorkerMessage__Output, CoordinatorMessage>;
@@ -45,6 +45,7 @@ function receive(stream: Stream): Promise<WorkerMessage__Output> {
 async function withSession(
   runTask: RunTask,
   body: (workers: Awaited<ReturnType<typeof startWorkers>>) => Promise<void>,
+  options: Partial<AttendOptions> = {},
 ): Promise<void> {
   const workers = await startWorkers();
   const controller = new AbortController();
@@ -54,6 +55,7 @@ async function withSession(
     logger: testLogger(),
     signal: controller.signal,
     runTask,
+    ...options,
   });
   try {
     await body(workers);
@@ -67,6 +69,63 @@ async function withSession(
 const start = (taskId: string, leaderEpoch = 5): CoordinatorMessage => ({
   leaderEpoch,
   start: { taskId, jobId: 'job', trainTeacher: { teacher: 'teacher' } },
+});
+
+test('a task hears who serves it, also what has come before it listened; others are not heard', async (t) => {
+  const heard: string[][] = [];
+  let started: (context: TaskContext) => void = () => {};
+  const running = new Promise<TaskContext>((resolve) => {
+    started = resolve;
+  });
+  const runTask: RunTask = async (_, context) => {
+    started(context);
+    await context.begun;
+    return {};
+  };
+  await withSession(runTask, async ({ accept }) => {
+    const stream = await accept();
+    await receive(stream);
+    stream.write(start('one'));
+    const teachers = (...ids: string[]) =>
+      ids.map((workerId) => ({ workerId, address: `${workerId}:1`, teacher: 'big' }));
+    stream.write({ leaderEpoch: 5, teachers: { taskId: 'one', teachers: teachers('a') } });
+    stream.write({ leaderEpoch: 5, teachers: { taskId: 'one', teachers: teachers('a', 'b') } });
+    stream.write({ leaderEpoch: 5, teachers: { taskId: 'none', teachers: teachers('c') } });
+    const { ready, onTeachers, signal } = await running;
+    stream.write({ leaderEpoch: 5, start: { taskId: 'later', serveModels: { models: [] } } });
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    onTeachers((list) => heard.push(list.map(({ workerId }) => workerId)));
+    ready({ parameters: 0, stepsTotal: 0 });
+  });
+  t.deepEqual(heard, [['a', 'b']]);
+});
+
+test('a worker that drains says so, on a new stream too, and goes on with its task', async (t) => {
+  const draining = new AbortController();
+  const runTask: RunTask = async (_, { ready, begun, signal }) => {
+    ready({ parameters: 0, stepsTotal: 0 });
+    await begun;
+    t.false(signal.aborted);
+    return { modelDigest: 'sha256:x' };
+  };
+  await withSession(
+    runTask,
+    async ({ accept }) => {
+      const stream = await accept();
+      await receive(stream);
+      stream.write(start('one'));
+      t.truthy((await receive(stream)).ready);
+      draining.abort();
+      t.truthy((await receive(stream)).draining);
+      stream.write({ leaderEpoch: 5, begin: { taskId: 'one' } });
+      t.is((await receive(stream)).done?.modelDigest, 'sha256:x');
+      stream.end();
+      const next = await accept();
+      t.truthy((await receive(next)).hello);
+      t.truthy((await receive(next)).draining);
+    },
+    { draining: draining.signal },
+  );
 });
 
 test('hello, welcome, ready, begin, progress, done', async (t) => {

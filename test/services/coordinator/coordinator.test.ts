@@ -79,6 +79,7 @@ async function start(t: ExecutionContext, server: NatsServer, dataRoot: string):
     host: '127.0.0.1',
     port: 0,
     healthPort: 0,
+    metricsPort: 0,
     advertised: (port) => `127.0.0.1:${port}`,
     logger: testLogger(),
     onFatal: (error) => fatal.push(error),
@@ -130,12 +131,9 @@ async function fullCluster(setup: Setup, students: Script = workAsAsked) {
 
 const NOTICE = 'its steps run eagerly, which is slow, because of a test';
 
-const workAndWarn: Script = (start, { signal, leaderEpoch, begun, ready, progress }, workerId) => {
+const workAndWarn: Script = (start, { ready, ...others }, workerId) => {
   const context = {
-    signal,
-    leaderEpoch,
-    begun,
-    progress,
+    ...others,
     ready: (fields: TaskReadyFields) => ready({ ...fields, notice: NOTICE }),
   };
   return workAsAsked(start, context, workerId);
@@ -287,8 +285,8 @@ test('labels, a route of the control arm, the best rule and floors, on the wire'
   t.is(teacher.tasks[1]?.task, 'labelImages');
   const modelDigest = phaseOf('TRAIN_TEACHER', 'big')?.modelDigest as string;
   const labelsDigest = sha256(id, modelDigest);
-  t.like(teacher.tasks[1]?.labelImages, { teacher: 'big', modelDigest });
-  t.is(teacher.tasks[2]?.serveTeacher?.labelsDigest, labelsDigest);
+  t.like(teacher.tasks[1]?.labelImages, { teacher: 'big', modelDigest, answers: true });
+  t.deepEqual(teacher.tasks[2]?.serveTeacher?.teachers, [{ teacher: 'big', modelDigest }]);
   const trainings = students[0]?.tasks.filter(({ task }) => task === 'trainStudent') ?? [];
   t.deepEqual(
     trainings.map(({ trainStudent }) => trainStudent?.labelsDigest),
@@ -322,6 +320,73 @@ test('labels, a route of the control arm, the best rule and floors, on the wire'
     ],
   );
   t.is(routes[1]?.legs[0]?.modelDigest, models[1]?.digest);
+});
+
+test('teacher-workers that come, drain and die while students train, on the wire', async (t) => {
+  const setup = await setUp(t);
+  const told: string[][] = [];
+  let finish = () => {};
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const listen: Script = async (start, context, workerId) => {
+    const { trainStudent } = start;
+    if (!trainStudent || trainStudent.control) return workAsAsked(start, context, workerId);
+    told.push(trainStudent.teachers.map((one) => one.workerId));
+    context.onTeachers((teachers) => told.push(teachers.map((one) => `${one.workerId} ${one.teacher}`)));
+    const begun = context.begun.then(() => finished);
+    return workAsAsked(start, { ...context, begun }, workerId);
+  };
+  const { teacher } = await fullCluster(setup, listen);
+  const spec = JOB.replace(
+    'teachers: [',
+    'teachers: [{ name: theirs, from: { type: endpoint, url: "http://nowhere.invalid:1", model: m } }, ',
+  );
+  const watched = watch(setup, (await submit(setup, spec)).id);
+  await until(() => told.length === 1);
+  t.deepEqual(told[0], ['teacher-1', 'teacher-1']);
+  const second = await setup.worker('teacher-2', 'teacher');
+  await until(() => told.length === 2);
+  t.deepEqual(told[1], ['teacher-1 theirs', 'teacher-1 big', 'teacher-2 theirs', 'teacher-2 big']);
+  teacher.drain();
+  await until(() => told.length === 3);
+  t.deepEqual(told[2], ['teacher-2 theirs', 'teacher-2 big']);
+  const { members } = await unary(setup.client, 'GetCluster', {}, LIMITS);
+  t.is(members.find(({ id }) => id === 'teacher-1')?.activity, 'drains: scripted');
+  await second.stop();
+  await until(() => told.length === 4);
+  t.deepEqual(told[3], []);
+  await setup.worker('teacher-3', 'teacher');
+  await until(() => told.length === 5);
+  t.deepEqual(told[4], ['teacher-3 theirs', 'teacher-3 big']);
+  finish();
+  const last = (await watched).at(-1);
+  t.is(last?.state, 'JOB_STATE_SUCCEEDED', last?.message);
+  t.like(last?.phases[0], { kind: 'PHASE_KIND_EVALUATE_TEACHER', subject: 'theirs', accuracy: 0.75 });
+});
+
+test('a job that only labels, on the wire', async (t) => {
+  const setup = await setUp(t);
+  const teacher = await setup.worker('teacher-1', 'teacher');
+  const label = (spec: string, idempotencyKey = '') =>
+    unary(setup.client, 'SubmitJob', { spec, idempotencyKey, scope: 'JOB_SCOPE_LABEL' }, LIMITS);
+  const views = await t.throwsAsync<StillhouseError>(label(JOB), { instanceOf: StillhouseError });
+  t.like(views, { code: 'INVALID_ARGUMENT', field: 'teachers[0].views' });
+  t.regex(views?.message ?? '', /of big none are, because teachers\[0\] sees a new view in each epoch/);
+  const spec = JOB.replace('views: {', 'views: { cycle: 2, ');
+  const job = await label(spec, 'key');
+  t.is(job.scope, 'JOB_SCOPE_LABEL');
+  const last = (await watch(setup, job.id)).at(-1);
+  t.is(last?.state, 'JOB_STATE_SUCCEEDED', last?.message);
+  t.deepEqual(
+    last?.phases.map(({ kind }) => kind),
+    ['PHASE_KIND_TRAIN_TEACHER', 'PHASE_KIND_LABEL'],
+  );
+  t.like(teacher.tasks[1]?.labelImages, { teacher: 'big', answers: false });
+  t.is((await label(spec, 'key')).id, job.id);
+  t.like(await t.throwsAsync(submit(setup, spec, 'key')), { code: 'ALREADY_EXISTS', field: 'idempotency_key' });
+  const unknown = unary(setup.client, 'SubmitJob', { spec, idempotencyKey: '', scope: 7 as never }, LIMITS);
+  t.like(await t.throwsAsync(unknown), { code: 'INVALID_ARGUMENT', field: 'scope' });
 });
 
 test('job files are refused before anything starts, naming the field', async (t) => {
@@ -425,6 +490,40 @@ test('a worker that goes while it trains fails the job, by name', async (t) => {
   t.is(last.state, 'JOB_STATE_FAILED');
   t.regex(last.message, /^distillation of student left: worker student-1 was lost/);
   t.is(last.phases[1]?.state, 'PHASE_STATE_FAILED');
+});
+
+test('labels that a teacher-worker leaves, whether it drains or dies, are finished by another one', async (t) => {
+  const setup = await setUp(t);
+  const labelsForEver: Script = (start, context, id) =>
+    (start.labelImages ? workForEver : workAsAsked)(start, context, id);
+  const leaving = [
+    await setup.worker('teacher-0', 'teacher', labelsForEver),
+    await setup.worker('teacher-1', 'teacher', labelsForEver),
+  ] as const;
+  const rest = await setup.worker('teacher-2', 'teacher');
+  for (const id of ['student-1', 'student-2']) await setup.worker(id, 'student');
+  await setup.router([
+    await setup.worker('specialist-1', 'specialist'),
+    await setup.worker('specialist-2', 'specialist'),
+  ]);
+  const { id } = await submit(setup, JOB.replace('views: { flip: true }', 'labelled: 20'));
+  const labels = (worker: ScriptedWorker) => worker.tasks.filter(({ labelImages }) => labelImages);
+  const jobs = await watch(setup, id, ({ phases }) => {
+    const [, labelling] = phases;
+    if (labelling?.stepsTotal !== 4) return;
+    if (labelling.notice === '') leaving[0].drain();
+    else if (/^worker teacher-0 drains[^;]*$/.test(labelling.notice)) void leaving[1].stop();
+  });
+  const last = jobs.at(-1) as Job__Output;
+  t.is(last.state, 'JOB_STATE_SUCCEEDED', last.message);
+  t.regex(
+    last.phases[1]?.notice ?? '',
+    /^worker teacher-0 drains: .* \(1 of at most 5 times\); worker teacher-1 was lost: .* \(2 of at most 5 times\)$/,
+  );
+  t.deepEqual(
+    [...leaving, rest].map((worker) => labels(worker).length),
+    [1, 1, 1],
+  );
 });
 
 test('a job that ran when the coordinator ended has failed after the restart; queued ones go on', async (t) => {

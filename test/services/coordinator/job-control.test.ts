@@ -18,6 +18,7 @@ const CLUSTER: ClusterView = {
     role,
     address: `${role}-1:1`,
     fingerprint: 'same',
+    isDraining: false,
   })),
   routers: [{ id: 'router-1', address: 'router-1:1', routes: {} }],
 };
@@ -39,7 +40,7 @@ evaluate: { control: false }
     sequence: 1,
     state: 'QUEUED',
     message: '',
-    phases: plannedPhases(spec),
+    phases: plannedPhases(spec, 'ALL'),
     specJson: jobSpecToJson(spec),
     datasetDigest: sha256('x'),
     skippedSamples: [],
@@ -48,6 +49,7 @@ evaluate: { control: false }
     revision: 1,
     idempotencyKey: '',
     submittedDigest: '',
+    scope: 'ALL',
   };
 }
 
@@ -68,10 +70,12 @@ async function untilPublication() {
         signal: new AbortController().signal,
         leaderEpoch: 1,
         begun,
-        ready: (fields) => say(workerId, { ready: { taskId, ...fields } }),
+        ready: (fields) => say(workerId, { ready: { taskId, notice: '', ...fields } }),
         progress: (fields) => {
           last = fields;
         },
+        note: () => undefined,
+        onTeachers: () => {},
       },
       workerId,
     );
@@ -116,4 +120,22 @@ test('the coordinator that ends ends the publication', async (t) => {
   const { control, signal } = await untilPublication();
   control.close();
   t.true(signal.aborted);
+});
+
+test('a job that starts before the news of who is left finds no worker that was lost', async (t) => {
+  const logger = testLogger();
+  const store = new JobStore(new MemoryKeyValue('jobs'), logger, () => {});
+  const started: string[] = [];
+  const send: JobControlOptions['sessions']['send'] = (workerId, { start }) => {
+    if (start) started.push(workerId);
+  };
+  const control = new JobControl({ store, logger, sessions: { send }, publish: () => Promise.reject(new Error()) });
+  control.setCluster(CLUSTER);
+  control.workerLost('teacher-1', 'its stream ended');
+  await store.create(queuedJob());
+  control.poke();
+  t.deepEqual(started, []);
+  t.is(store.get('demo-1')?.message, 'waits for 1 more teacher-worker (0 of 1 there)');
+  control.setCluster(CLUSTER);
+  t.deepEqual(started, ['teacher-1']);
 });

@@ -11,7 +11,14 @@ import type {
 } from '../../../services/coordinator/job-events.ts';
 import { queuedJob, step } from '../../../services/coordinator/job-machine.ts';
 import { plannedPhases } from '../../../services/coordinator/job-plan.ts';
-import type { JobRecord, PhaseName, PhaseRecord, ShareRecord } from '../../../services/coordinator/job-record.ts';
+import type {
+  JobRecord,
+  JobScopeName,
+  PhaseName,
+  PhaseRecord,
+  ShareRecord,
+  TeacherShareRecord,
+} from '../../../services/coordinator/job-record.ts';
 import type { MachineState } from '../../../services/coordinator/job-turn.ts';
 
 export const CLASS_NAMES = ['a', 'b', 'c', 'd'];
@@ -31,7 +38,7 @@ ${changes}`;
 }
 
 export function worker(id: string, role: ClusterWorker['role'], fingerprint = 'same'): ClusterWorker {
-  return { id, role, address: role === 'student' ? '' : `${id}:1`, fingerprint };
+  return { id, role, address: role === 'student' ? '' : `${id}:1`, fingerprint, isDraining: false };
 }
 
 export const FULL: ClusterView = {
@@ -77,7 +84,7 @@ export class Harness {
   readonly open = new Map<string, Started>();
 
   /** As `spec`. */
-  constructor(changes = '', overrides: readonly string[] = []) {
+  constructor(changes = '', overrides: readonly string[] = [], scope: JobScopeName = 'ALL') {
     const jobSpec = spec(changes, overrides);
     const job: JobRecord = {
       id: 'demo-1',
@@ -85,7 +92,7 @@ export class Harness {
       sequence: 1,
       state: 'QUEUED',
       message: '',
-      phases: plannedPhases(jobSpec),
+      phases: plannedPhases(jobSpec, scope),
       specJson: '',
       datasetDigest: sha256('x'),
       skippedSamples: [],
@@ -94,6 +101,7 @@ export class Harness {
       revision: 1,
       idempotencyKey: '',
       submittedDigest: '',
+      scope,
     };
     this.state = queuedJob(jobSpec, job);
   }
@@ -154,6 +162,7 @@ export class Harness {
     const phase = this.phase;
     const kinds: Record<PhaseName, Started['command']['kind'] | undefined> = {
       TRAIN_TEACHER: 'train-teacher',
+      EVALUATE_TEACHER: 'evaluate-teacher',
       LABEL: 'label-images',
       DISTIL: 'train-student',
       CONTROL: 'train-student',
@@ -213,6 +222,33 @@ export function shareOf(workerId: string, firstLane: number, lanes: number): Sha
     averagingWaitMs: 0,
     dataWaitMs: 0,
     pid: 1,
+    cachedSamples: 0,
+    batchesResent: 0,
+    duplicateAnswers: 0,
+    logitsBytesReceived: 0,
+    evaluationMs: 0,
+  };
+}
+
+/** What a teacher-worker says of a teacher: counters since it was loaded. */
+export function teacherShareOf(
+  workerId: string,
+  teacher: string,
+  samples: number,
+  servingMs: number,
+): TeacherShareRecord {
+  return {
+    workerId,
+    teacher,
+    samplesServed: samples,
+    samplesComputed: samples,
+    samplesCached: 0,
+    samplesRepeated: 0,
+    batchesRefused: 0,
+    samplesQueued: 1,
+    bytesSent: 4 * samples,
+    computeMs: samples,
+    servingMs,
   };
 }
 
@@ -231,20 +267,24 @@ const EMPTY_RESULT: TaskResult = {
 export function progressOf(step: number, loss: number, share: ShareRecord): Progress {
   const epoch = { epoch: 1, epochs: 2, epochLoss: loss, epochAccuracy: 0.5, checkpointDigest: '', checkpointEpoch: 0 };
   const finished = { finishedEpoch: 0, finishedEpochLoss: 0, finishedEpochAccuracy: 0 };
-  return { step, firstLoss: 2, loss, ...epoch, ...finished, share };
+  const best = { bestEpoch: 0, bestAccuracy: 0, stoppedEarly: false, notice: '' };
+  return { step, firstLoss: 2, loss, ...epoch, ...finished, ...best, share, teachers: [] };
 }
 
 /** What a worker answers that does its task well. @param stores whether it is the one that stores the model */
 export function resultOf({ workerId, command }: Started, stores: boolean, { students }: JobSpec): TaskResult {
-  if (command.kind === 'label-images') return { ...EMPTY_RESULT, labelsDigest: LABELS };
+  if (command.kind === 'label-images') return { ...EMPTY_RESULT, labelsDigest: command.answers ? LABELS : '' };
+  if (command.kind === 'evaluate-teacher') {
+    return { ...EMPTY_RESULT, modelDigest: sha256(command.teacher), correct: 1, evaluatedImages: 2 };
+  }
   if (command.kind === 'evaluate-route') {
     const rules = command.rules.map((rule) => ({ rule, correct: 3, evaluatedImages: 4 }));
     return { ...EMPTY_RESULT, correct: 3, evaluatedImages: 4, rules };
   }
-  const member = command.kind === 'train-student' && command.view.members.find((one) => one.workerId === workerId);
+  const member = 'view' in command && command.view.members.find((one) => one.workerId === workerId);
   const last = progressOf(10, 1, member ? shareOf(workerId, member.firstLane, member.lanes) : shareOf(workerId, 0, 1));
   if (!stores) return { ...EMPTY_RESULT, last };
-  const student = command.kind === 'train-student' ? command : { student: 'teacher', control: false };
+  const student = command.kind === 'train-student' ? command : { student: teacherName(command), control: false };
   const dustbin = students.find(({ name }) => name === student.student)?.dustbin === true;
   return {
     ...EMPTY_RESULT,
@@ -256,4 +296,8 @@ export function resultOf({ workerId, command }: Started, stores: boolean, { stud
     predictImagesPerSecond: 300,
     droppedDigest: sha256(`dropped by ${student.student}${student.control ? '-control' : ''}`),
   };
+}
+
+function teacherName(command: Started['command']): string {
+  return command.kind === 'train-teacher' && command.teacher !== 'big' ? command.teacher : 'teacher';
 }

@@ -5,7 +5,7 @@ import type { Random } from '../../../lib/base/random.ts';
 import { parseJobFile } from '../../../lib/wire/job-file.ts';
 import { ROUTE_RULES, type RouteRule } from '../../../lib/wire/route-rules.ts';
 import type { TaskResult } from '../../../services/coordinator/job-events.ts';
-import { needsLabels, plannedPhases } from '../../../services/coordinator/job-plan.ts';
+import { labels, plannedPhases } from '../../../services/coordinator/job-plan.ts';
 import { forCases } from '../../helpers/property.ts';
 import { FULL, Harness, LABELS, progressOf, type Started, shareOf, spec, without, withRoute } from './job-harness.ts';
 
@@ -36,7 +36,7 @@ const evaluationOf = (h: Harness) => h.tasks('evaluate-route')[0]?.command;
 
 test('a job with every option has all phases, in this order', (t) => {
   t.deepEqual(
-    plannedPhases(spec('', ALL)).map(({ kind, subject }) => `${kind} ${subject}`),
+    plannedPhases(spec('', ALL), 'ALL').map(({ kind, subject }) => `${kind} ${subject}`),
     [
       'TRAIN_TEACHER big',
       'LABEL big',
@@ -58,7 +58,7 @@ for (const quick of [false, true]) {
   test(`the quickstart has these phases: ${quick ? 'the small version' : 'the whole job'}`, (t) => {
     const text = readFileSync(new URL('../../../examples/quickstart.yaml', import.meta.url), 'utf8');
     t.deepEqual(
-      plannedPhases(parseJobFile(text, { quick })).map(({ kind, subject }) => `${kind} ${subject}`),
+      plannedPhases(parseJobFile(text, { quick }), 'ALL').map(({ kind, subject }) => `${kind} ${subject}`),
       [
         'TRAIN_TEACHER lite0',
         'LABEL lite0',
@@ -124,21 +124,24 @@ const LABELLING: [string[], boolean][] = [
   [['teachers[0].views={}'], true],
   [['data.views.flip=false', 'teachers[0].views={flip: true}'], false],
   [['data.labelled=20'], true],
+  [['data.labelled=20', 'distill.cache.mode=off'], true],
+  [['data.views.flip=false', 'distill.cache.mode=off'], false],
+  [['distill.cache.mode=on'], false],
   [['data.labelled=20', 'distill.loss=[{type: cross-entropy, weight: 1}]'], false],
   [['data.views.flip=false', 'distill.loss=[{type: cross-entropy, weight: 1}, {type: kl, weight: 0}]'], false],
 ];
 
 for (const [overrides, expected] of LABELLING) {
   test(`the teacher labels ${expected ? 'all images' : 'nothing'} with ${overrides.join(', ') || 'defaults'}`, (t) => {
-    t.is(needsLabels(spec('', overrides)), expected);
+    t.is(labels(spec('', overrides), 'big'), expected);
   });
 }
 
-test('the teacher’s labels go to those that serve it and to all students', (t) => {
+test('the teacher’s labels go to all students', (t) => {
   const h = jobAt('LABEL', 'big', ['data.labelled=20']);
   const [task] = h.tasks('label-images') as [Started];
   t.is(task.workerId, 'teacher-1');
-  t.deepEqual(task.command, { kind: 'label-images', teacher: 'big', modelDigest: sha256('teacher') });
+  t.deepEqual(task.command, { kind: 'label-images', teacher: 'big', modelDigest: sha256('teacher'), answers: true });
   h.ready('label-images', 40);
   h.nowMs += 2_000;
   const share = { ...shareOf('teacher-1', 0, 0), stepsCommitted: 3, samplesCommitted: 96 };
@@ -146,17 +149,13 @@ test('the teacher’s labels go to those that serve it and to all students', (t)
   t.like(h.phase, { kind: 'LABEL', step: 3, stepsTotal: 40, imagesPerSecond: 48 });
   h.done('label-images');
   t.is(phaseOf(h, 'LABEL', 'big')?.state, 'DONE');
-  t.like(h.tasks('serve-teacher')[0]?.command, { labelsDigest: LABELS });
   h.ready('serve-teacher', 0);
   t.like(h.tasks('train-student')[0]?.command, { student: 'left', control: false, labelsDigest: LABELS });
   h.finishPhase();
   t.like(h.tasks('train-student')[0]?.command, { student: 'left', control: true, labelsDigest: LABELS, teachers: [] });
 });
 
-test('a teacher that is lost while it labels, or stores nothing, fails the job', (t) => {
-  const lost = jobAt('LABEL', 'big', ['data.labelled=20']);
-  lost.send({ kind: 'cluster', cluster: without('teacher-1') });
-  t.is(lost.job.message, 'labelling by teacher big: worker teacher-1 was lost: it is no longer attached');
+test('a teacher that labels and stores nothing fails the job', (t) => {
   const empty = jobAt('LABEL', 'big', ['data.labelled=20']);
   empty.ready('label-images');
   empty.done('label-images', (_, result) => ({ ...result, labelsDigest: '' }));

@@ -28,6 +28,20 @@ test('a worker is there from attaching until it detaches or its heartbeats stop'
   t.deepEqual(ids(), ['b']);
 });
 
+test('a worker that drains is still there, says so, and has stopped draining when it attaches anew', (t) => {
+  const { membership, attach } = table();
+  const states = () => membership.cluster().workers.map(({ isDraining }) => isDraining);
+  attach('a');
+  attach('b');
+  membership.heartbeat(heartbeat('a', 'student'));
+  membership.drain('a');
+  membership.drain('nobody');
+  t.deepEqual(states(), [true, false]);
+  t.is(membership.members()[0]?.activity, 'drains: idle');
+  attach('a');
+  t.deepEqual(states(), [false, false]);
+});
+
 test('silence of everyone is the bus: nobody is lost by it, and all have time to be heard again', (t) => {
   const { clock, membership, attach, ids } = table();
   attach('a');

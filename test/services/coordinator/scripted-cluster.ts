@@ -20,6 +20,8 @@ export interface ScriptedWorker {
   /** All tasks that it was sent. */
   readonly tasks: StartTask__Output[];
   readonly modelDigests: string[];
+  /** Says that it will go. */
+  drain(): void;
   stop(): Promise<void>;
 }
 
@@ -31,6 +33,7 @@ export async function startWorker(
 ): Promise<ScriptedWorker> {
   const { coordinator, id, role } = options;
   const controller = new AbortController();
+  const draining = new AbortController();
   const nats = await connectNats({ servers: options.nats, name: id, logger: silent });
   const tasks: StartTask__Output[] = [];
   let modelDigests: string[] = [];
@@ -41,6 +44,7 @@ export async function startWorker(
     hello: { workerId: id, role, address, pid: 1, engineFingerprint: options.engine ?? 'same' },
     logger: silent,
     signal: controller.signal,
+    draining: draining.signal,
     runTask: async (start, context) => {
       tasks.push(start);
       if (start.serveModels) {
@@ -57,6 +61,7 @@ export async function startWorker(
     get modelDigests() {
       return modelDigests;
     },
+    drain: () => draining.abort(),
     stop: async () => {
       controller.abort();
       await session;
@@ -109,13 +114,20 @@ export const workAsAsked: Script = async (start, context, workerId) => {
     const rules = start.evaluateRoute.rules.map((rule) => ({ rule, correct: 5, evaluatedImages: 6 }));
     return { correct: 5, evaluatedImages: 6, rules };
   }
-  context.ready({ parameters: 100, stepsTotal: start.serveTeacher ? 0 : STEPS });
+  context.ready({ parameters: 100, stepsTotal: start.serveTeacher || start.evaluateTeacher ? 0 : STEPS });
   if (start.serveTeacher) {
     await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
     return {};
   }
   await context.begun;
-  if (start.labelImages) return { labelsDigest: sha256(start.jobId, start.labelImages.modelDigest) };
+  if (start.evaluateTeacher) {
+    const modelDigest = sha256(start.jobId, start.evaluateTeacher.teacher);
+    return { modelDigest, correct: 3, evaluatedImages: 4, predictImagesPerSecond: 250 };
+  }
+  if (start.labelImages) {
+    const { modelDigest, answers } = start.labelImages;
+    return { labelsDigest: answers ? sha256(start.jobId, modelDigest) : '' };
+  }
   return trained(start, spec, context, workerId);
 };
 
@@ -129,8 +141,8 @@ export const workForEver: Script = async (_start, context) => {
 };
 
 function trained(start: StartTask__Output, spec: JobSpec, context: TaskContext, workerId: string): TaskResult {
-  const { trainStudent, jobId } = start;
-  const members = trainStudent?.view?.members ?? [];
+  const { trainStudent, trainTeacher, jobId } = start;
+  const members = (trainStudent ?? trainTeacher)?.view?.members ?? [];
   const own = members.find((member) => member.workerId === workerId);
   const share = {
     workerId,
@@ -147,8 +159,7 @@ function trained(start: StartTask__Output, spec: JobSpec, context: TaskContext, 
   context.progress({ step: 1, firstLoss: 2, loss: 2, share: { ...share, stepsCommitted: 1 } });
   const checkpoint = { checkpointDigest: sha256(jobId), checkpointEpoch: 1 };
   const last = { step: STEPS, firstLoss: 2, loss: 1, epoch: 2, epochs: 2, epochLoss: 1.5, ...checkpoint, share };
-  const isFirst = trainStudent === null || trainStudent === undefined || members[0]?.workerId === workerId;
-  if (!isFirst) return { last };
+  if (members[0]?.workerId !== workerId) return { last };
   const manifestJson = manifestOf(start, spec);
   return {
     last,

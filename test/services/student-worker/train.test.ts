@@ -73,6 +73,8 @@ function context(
     progress: (fields) => {
       latest = fields;
     },
+    note: () => undefined,
+    onTeachers: () => undefined,
     last: () => latest,
   };
 }
@@ -98,9 +100,18 @@ function request(parts: { dataset: Dataset; compute: Compute }, bus: Bus, worker
     view: { number: view, members },
     teachers: [],
     labelsDigest: '',
+    taughtBy: [],
   };
-  const workerId = `student-${self}`;
-  return { jobId: 'job-1', job: JOB, leaderEpoch: 1, command, workerId, ...parts, bus, objects, logger: silent };
+  const member = {
+    jobId: 'job-1',
+    job: JOB,
+    leaderEpoch: 1,
+    workerId: `student-${self}`,
+    bus,
+    objects,
+    logger: silent,
+  };
+  return { ...member, ...parts, command, logitsFolder: null };
 }
 
 test.serial('one, two and three workers end with the same bits, batch norm and tail steps included', async (t) => {
@@ -191,7 +202,7 @@ test.serial(
       logits: ({ step, lane, ids }) =>
         step === 1 && lane === 1
           ? Promise.reject(new StillhouseError('UNAVAILABLE', 'the teacher is gone'))
-          : Promise.resolve(new Float32Array(ids.length * 3)),
+          : Promise.resolve({ logits: new Float32Array(ids.length * 3), tails: null }),
     };
     const teacherGone = await loop(t, { teacher: failing });
     await t.throwsAsync(teacherGone.running, { message: 'the teacher is gone' });
@@ -233,8 +244,8 @@ test.serial('a student that starts from a stored model starts with its weights a
   const plan = await planStudent(JOB, dataset, 'student', true, ALONE);
   const objects = createMemoryStore();
   const signal = new AbortController().signal;
-  const parts = { program: trained.program, plan, dataset, job: JOB, jobId: 'job-1', teacher: null, objects, signal };
-  const { modelDigest: digest } = await evaluateAndStore(parts);
+  const parts = { program: trained.program, plan, dataset, job: JOB, jobId: 'job-1', teachers: [], objects, signal };
+  const { modelDigest: digest } = await evaluateAndStore(parts, { epochs: JOB.train.epochs, best: null });
   const [student] = JOB.students;
   const network = { ...student, init: digest } as NonNullable<typeof student>;
   const job = { ...JOB, students: [network] };

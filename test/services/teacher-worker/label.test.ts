@@ -1,143 +1,81 @@
-/** A stored teacher labels the images of a job and serves what it has stored: real compute thread, data set and streams. */
+/** A teacher labels the images of a job: real compute thread, data set, cache folder. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { sha256 } from '../../../lib/base/digest.ts';
-import { StillhouseError } from '../../../lib/base/errors.ts';
-import { createRandom } from '../../../lib/base/random.ts';
-import { type LabelsTable, loadLabels, rowOf, storeLabels } from '../../../lib/checkpoint/labels.ts';
-import { storeModel } from '../../../lib/checkpoint/models.ts';
-import { createMemoryStore, type ObjectStore } from '../../../lib/checkpoint/store.ts';
-import type { Dataset } from '../../../lib/data/dataset.ts';
-import { openDataset } from '../../../lib/data/open-dataset.ts';
-import { selectSplits } from '../../../lib/data/splits.ts';
-import { applyViews, NO_VIEWS } from '../../../lib/data/views.ts';
-import { Compute, type Program } from '../../../lib/distill/compute.ts';
-import { openModel } from '../../../lib/distill/predictor.ts';
-import type { ProgramSpec } from '../../../lib/distill/step-spec.ts';
+import { type ErrorCode, StillhouseError } from '../../../lib/base/errors.ts';
+import { indexOfMax } from '../../../lib/base/vectors.ts';
+import { answersOf, loadLabels } from '../../../lib/checkpoint/labels.ts';
+import { type CachedLogits, LogitsCache } from '../../../lib/checkpoint/logits-cache/cache.ts';
+import { loadModel, storeModel } from '../../../lib/checkpoint/models.ts';
+import type { ObjectStore } from '../../../lib/checkpoint/store.ts';
+import { NO_VIEWS, PartnerPools, partnersOf } from '../../../lib/data/views.ts';
+import { Compute } from '../../../lib/distill/compute.ts';
+import { decodeRows } from '../../../lib/distill/logits/format.ts';
+import { prepareTraining } from '../../../lib/distill/training-loop.ts';
 import { configureEngine } from '../../../lib/engine/environment.ts';
 import { encodeArtefact } from '../../../lib/model/artefact.ts';
-import { architectureNamed } from '../../../lib/model/zoo.ts';
-import { RpcServer } from '../../../lib/wire/grpc.ts';
-import { parseJobFile } from '../../../lib/wire/job-file.ts';
+import { planTeacher } from '../../../lib/wire/job-plan.ts';
 import type { JobSpec } from '../../../lib/wire/job-spec.ts';
-import type { TaskContext, TaskProgressFields, TaskReadyFields } from '../../../lib/wire/task-runner.ts';
-import { LogitsStream } from '../../../services/student-worker/logits-stream.ts';
-import { labelImages } from '../../../services/teacher-worker/label-task.ts';
-import { LogitsService } from '../../../services/teacher-worker/logits-service.ts';
-import { serveTeacher } from '../../../services/teacher-worker/serve-task.ts';
-import { silent } from '../../helpers/logger.ts';
-import { artefactOf, randomModel } from '../../helpers/random-model.ts';
+import { cacheRecipe, plainRecipe } from '../../../lib/wire/logits-recipe.ts';
+import { evaluateAndStore, openTraining } from '../../../lib/wire/trainer.ts';
+import {
+  answering,
+  type LabelAttempt,
+  type LabelPlace,
+  label,
+  labelJob,
+  labelPlace,
+  SEED,
+  TRAIN,
+  type UnusualTeacher,
+} from '../../helpers/labelling.ts';
 import { sameValues } from '../../helpers/same-values.ts';
-import { writeSmallDataset } from '../../helpers/small-dataset.ts';
-import { tempFolder } from '../../helpers/temp-folder.ts';
-
-const SEED = 20_261_121;
-const TRAIN = 71;
-const CALIBRATE = 9;
-const MICRO_BATCH = 16;
-
-function job(teacherViews: string): JobSpec {
-  return parseJobFile(`{apiVersion: stillhouse/v1, kind: Job, name: trees, seed: 5,
-    data: {dataset: trees, calibrate: ${CALIBRATE}, views: {flip: true, shift: 2}},
-    teachers: [{name: big, arch: simple-cnn, views: ${teacherViews}}],
-    students: [{name: few, arch: simple-cnn}], train: {microBatch: ${MICRO_BATCH}}}`);
-}
-
-const FIXED = job('{}');
-const MOVING = job('{shift: 1}');
-
-/** Counts what is compiled. */
-class CountingCompute extends Compute {
-  opened = 0;
-
-  override open(spec: ProgramSpec): Promise<Program> {
-    this.opened += 1;
-    return super.open(spec);
-  }
-}
 
 configureEngine({ intraOpThreads: 1, interOpThreads: 1 });
-const compute = new CountingCompute();
-test.beforeEach(() => {
-  compute.opened = 0;
-});
+const compute = new Compute();
 test.after.always(() => compute.close());
 
-interface Place {
-  readonly dataset: Dataset;
-  readonly objects: ObjectStore;
-  readonly modelDigest: string;
-  /** Opens the stored teacher once more, to compare with. */
-  readonly reference: (batchSize: number) => Promise<Program>;
+const prepare = (t: ExecutionContext, unusual: UnusualTeacher = {}) => labelPlace(t, compute, unusual);
+
+async function refused(
+  t: ExecutionContext,
+  attempt: Promise<unknown>,
+  code: ErrorCode,
+  message: RegExp,
+): Promise<void> {
+  const error = await t.throwsAsync(attempt, { instanceOf: StillhouseError });
+  t.is(error?.code, code, String(error));
+  t.regex(error?.message ?? '', message);
 }
 
-interface Unusual {
-  /** Factor of the head's weights. */
-  readonly scale?: number;
-  readonly classNames?: readonly string[];
-  /** Of the data that the teacher was trained on. */
-  readonly trainedOn?: string;
+async function openCache(t: ExecutionContext, place: LabelPlace, job: JobSpec) {
+  const { folder, dataset } = place;
+  const teacher = await answering(place, job);
+  const recipe = cacheRecipe(job, teacher, dataset) ?? plainRecipe(job, teacher, dataset);
+  if (recipe === null) throw new Error('the job stores nothing');
+  const cache = await LogitsCache.open(folder, recipe, { writes: false });
+  t.teardown(() => cache.close());
+  return cache;
 }
 
-/** A data set, and a teacher of random weights that has been stored as if it had been trained on it. */
-async function prepare(t: ExecutionContext, unusual: Unusual = {}): Promise<Place> {
-  const root = await tempFolder(t);
-  const files = [
-    ['train', TRAIN + CALIBRATE],
-    ['test', 12],
-  ] as const;
-  await writeSmallDataset(root, 'trees', { files });
-  const dataset = await openDataset(root, 'trees');
-  t.teardown(() => dataset.close());
-  const objects = createMemoryStore();
-  const names = unusual.classNames ?? dataset.classNames;
-  const model = randomModel(architectureNamed('simple-cnn'), dataset.image, names.length, SEED);
-  const { scale = 1, trainedOn = dataset.digest } = unusual;
-  const tensors = new Map(
-    [...model.tensors].map(([name, { shape, values }]) => {
-      const factor = shape[0] === names.length ? scale : 1;
-      return [name, { shape, values: values.map((value) => factor * value) }];
-    }),
-  );
-  const { manifest } = artefactOf(model, names);
-  const jobSpecDigest = sha256('job');
-  const lineage = { job: 'job-1', jobSpecDigest, dataset: trainedOn, teacher: null, arm: 'teacher' } as const;
-  const classIds = names.map((name) => dataset.classNames.indexOf(name));
-  const artefact = encodeArtefact({ ...manifest, classIds, parentClassNames: dataset.classNames, lineage }, tensors);
-  const modelDigest = await storeModel(objects, artefact);
-  const reference = (batchSize: number) => openModel(compute, artefact.manifest, tensors, [batchSize]);
-  return { dataset, objects, modelDigest, reference };
+function storedLogits(
+  t: ExecutionContext,
+  cache: CachedLogits,
+  ids: Uint32Array,
+  view = 0,
+  partners: Uint32Array | null = null,
+) {
+  const { rows, missing } = cache.lookup({ view, ids, partners });
+  t.deepEqual(missing, []);
+  return decodeRows(rows, ids.length, cache.format, 'the cache').logits;
 }
 
-function taskContext(controller: AbortController, onProgress: (fields: TaskProgressFields) => void = () => undefined) {
-  const ready: TaskReadyFields[] = [];
-  let tellReady = () => {};
-  const isReady = new Promise<void>((resolve) => {
-    tellReady = resolve;
-  });
-  const context: TaskContext = {
-    signal: controller.signal,
-    leaderEpoch: 1,
-    begun: Promise.resolve(),
-    ready: (fields) => {
-      ready.push(fields);
-      tellReady();
-    },
-    progress: onProgress,
-  };
-  return { context, ready, isReady };
-}
-
-function label(place: Place, context: TaskContext, objects: ObjectStore = place.objects) {
-  const { dataset, modelDigest } = place;
-  return labelImages({ job: MOVING, modelDigest, workerId: 'teacher-1', dataset, compute, objects }, context);
-}
-
-test.serial(`labels are what the teacher predicts for the images as they are (seed ${SEED})`, async (t) => {
+test.serial(`what is stored is what the teacher predicts, and the classes follow from it (seed ${SEED})`, async (t) => {
   const place = await prepare(t);
-  const { dataset, objects, modelDigest } = place;
-  const progress: TaskProgressFields[] = [];
-  const { context, ready } = taskContext(new AbortController(), (fields) => progress.push(fields));
-  // The broker is away for a moment when the answers are ready.
+  const { dataset, objects, modelDigest, ids } = place;
+  t.is(ids.length, TRAIN);
+  // The broker is away for a moment when the classes are ready.
   let away = true;
   const unsteady: ObjectStore = {
     ...objects,
@@ -147,193 +85,192 @@ test.serial(`labels are what the teacher predicts for the images as they are (se
       return Promise.reject(new StillhouseError('UNAVAILABLE', 'the broker is away'));
     },
   };
-  const { labelsDigest, last } = await label(place, context, unsteady);
-  const table = await loadLabels(objects, labelsDigest ?? '');
-  const { train } = selectSplits(dataset, { seed: 5, calibrate: CALIBRATE });
-  t.is(train.length, TRAIN);
-  t.deepEqual(table.ids, train);
-  t.like(table, { datasetDigest: dataset.digest, teacherDigest: modelDigest, classes: 4 });
-  const program = await place.reference(32);
-  t.true(sameValues(table.logits, await program.predict(await dataset.load(train), train.length)));
-  t.true(new Set(table.logits).size > TRAIN);
+  const job = labelJob();
+  const { labelsDigest, ready, progress, last } = await label(place, job, { objects: unsteady });
+  const program = await place.reference();
+  const expected = await program.predict(await dataset.load(ids), ids.length);
+  await program.close();
+  t.true(sameValues(storedLogits(t, await openCache(t, place, job), ids), expected));
+  const table = await loadLabels(objects, labelsDigest);
+  t.like(table, { datasetDigest: dataset.digest, teacherDigest: modelDigest, classes: 4, ids });
+  const answer = answersOf(table);
+  for (const [row, id] of ids.entries()) t.is(answer(id), indexOfMax(expected.subarray(4 * row, 4 * row + 4)));
+  t.true(new Set(table.answers).size > 1);
 
-  t.deepEqual(ready, [{ parameters: program.spec.model.parameterCount, stepsTotal: 3 }]);
+  t.deepEqual(ready, [{ parameters: program.spec.model.parameterCount, stepsTotal: 5, notice: '' }]);
   t.deepEqual(
-    progress.map(({ step, loss, share }) => [step, loss, share?.stepsCommitted, share?.samplesCommitted]),
-    [
-      [1, 0, 1, 32],
-      [2, 0, 2, 64],
-      [3, 0, 3, TRAIN],
-    ],
+    progress.map(({ step, share }) => [step, share?.stepsCommitted, share?.samplesCommitted, share?.cachedSamples]),
+    [16, 32, 48, 64, TRAIN].map((images, index) => [index + 1, index + 1, images, 0]),
   );
   t.is(progress[0]?.share?.workerId, 'teacher-1');
   t.deepEqual(last, progress.at(-1));
 });
 
-test.serial('a cancelled task stops between two batches and stores nothing', async (t) => {
+test.serial('a task that was cancelled goes on where it was, and comes to the same', async (t) => {
   const place = await prepare(t);
-  const controller = new AbortController();
-  let batches = 0;
-  const { context } = taskContext(controller, () => {
-    batches += 1;
-    controller.abort(new StillhouseError('CANCELLED', 'the job was cancelled'));
-  });
+  const job = labelJob();
   let stored = 0;
   const objects = { ...place.objects, put: (bytes: Uint8Array) => place.objects.put(bytes).finally(() => stored++) };
-  await t.throwsAsync(label(place, context, objects), { message: 'the job was cancelled' });
-  t.is(batches, 1);
+  const onProgress: LabelAttempt['onProgress'] = ({ step }, controller) => {
+    if (step === 2) controller.abort(new StillhouseError('CANCELLED', 'the job was cancelled'));
+  };
+  await t.throwsAsync(label(place, job, { objects, onProgress }), { message: 'the job was cancelled' });
   t.is(stored, 0);
-  // The thread is free for the next task.
-  const { labelsDigest } = await label(place, taskContext(new AbortController()).context);
-  t.regex(labelsDigest ?? '', /^sha256:/);
+  const resumed = await label(place, job);
+  t.like(resumed.ready[0], { stepsTotal: 3, notice: '32 of 71 answers were stored already' });
+  t.like(resumed.last?.share, { samplesCommitted: TRAIN - 32, cachedSamples: 32, teacherSamples: TRAIN });
+  const nothingLeft = await label(place, job);
+  t.like(nothingLeft.ready[0], { stepsTotal: 0, notice: '71 of 71 answers were stored already' });
+  t.deepEqual(nothingLeft.progress, []);
+  t.is(nothingLeft.labelsDigest, resumed.labelsDigest);
+  const undisturbed = await label({ ...place, folder: path.join(place.folder, 'other') }, job);
+  t.is(undisturbed.labelsDigest, resumed.labelsDigest);
+  // Only the logits are wanted: no classes are stored.
+  t.is((await label(place, job, { answers: false })).labelsDigest, '');
 });
 
-test.serial('answers that are not finite, and teachers of other classes or data, are refused', async (t) => {
-  const refused = async (place: Place, message: RegExp) => {
-    const error = await t.throwsAsync(label(place, taskContext(new AbortController()).context));
-    t.true(error instanceof StillhouseError && error.code === 'FAILED_PRECONDITION', String(error));
-    t.regex(error?.message ?? '', message);
-  };
-  const huge = await prepare(t, { scale: 1e39 });
-  const { train } = selectSplits(huge.dataset, { seed: 5, calibrate: CALIBRATE });
-  await refused(huge, new RegExp(`answers image ${train[0]} with (-?Infinity|NaN) for (ash|beech|cedar|elm)`));
-  await refused(
-    await prepare(t, { classNames: ['elm', 'cedar', 'beech', 'ash'] }),
-    /answers for the classes elm, cedar/,
-  );
-  await refused(
-    await prepare(t, { classNames: ['ash', 'beech'] }),
-    /expected those of the data set, in its order: ash/,
-  );
-  await refused(await prepare(t, { trainedOn: sha256('other data') }), /was not trained on the job's data set/);
-});
-
-/** A table that no teacher would answer: whoever reads these numbers has looked them up. */
-function inventedLabels({ dataset, modelDigest }: Place, ids: Uint32Array): LabelsTable {
-  const random = createRandom(SEED, 1);
-  const classes = dataset.classNames.length;
-  const logits = Float32Array.from({ length: ids.length * classes }, () => random.nextNormal());
-  return { datasetDigest: dataset.digest, teacherDigest: modelDigest, ids, classes, logits };
-}
-
-/** Runs the task until the end of the test and opens a student's stream to it. */
-async function serve(t: ExecutionContext, place: Place, spec: JobSpec, labelsDigest: string) {
-  const { dataset, objects, modelDigest } = place;
-  const logits = new LogitsService('teacher-1');
-  const server = new RpcServer(silent).add('Teacher', logits.implementation());
-  const address = `127.0.0.1:${await server.listen('127.0.0.1', 0)}`;
-  const controller = new AbortController();
-  const { context, ready, isReady } = taskContext(controller);
-  const request = { jobId: 'job-1', job: spec, teacher: 'big', modelDigest, labelsDigest };
-  const serving = serveTeacher({ ...request, dataset, compute, objects, logits }, context);
-  const stop = async () => {
-    controller.abort(new StillhouseError('CANCELLED', 'the phase is over'));
-    await serving.finally(() => server.stop(0));
-  };
-  t.teardown(stop);
-  await Promise.race([isReady, serving]);
-  const options = {
-    address,
-    jobId: 'job-1',
-    workerId: 'student-1',
-    modelDigest,
-    datasetDigest: dataset.digest,
-    view: 1,
-  };
+/** The teacher as the job trains it; answers its digest. */
+async function trainTeacher({ dataset, objects }: LabelPlace, job: JobSpec, jobId: string): Promise<string> {
+  const plan = await planTeacher(job, dataset, 'big', null);
+  const { program, images } = await openTraining(compute, plan, dataset);
   const { signal } = new AbortController();
-  const open = (classNames: readonly string[], dustbinTemperature = 0) =>
-    LogitsStream.open({ ...options, classNames, dustbinTemperature }, signal);
-  const status = async () => (await logits.implementation().GetTeacherStatus({}, undefined as never)).jobs?.[0];
-  return { open, ready, stop, status };
+  try {
+    const lanes = { firstLane: 0, lanes: 1, averager: null, teacher: null };
+    const run = { program, images, plan: plan.training, ...lanes, signal, onCommit: () => undefined };
+    await (await prepareTraining(run))();
+    const request = { program, plan, dataset, job, jobId, teachers: [], objects, signal };
+    return (await evaluateAndStore(request, { epochs: 1, best: null })).modelDigest;
+  } finally {
+    await program.close();
+  }
 }
 
-test.serial(`a fixed teacher serves what is stored and compiles nothing for it (seed ${SEED})`, async (t) => {
-  const place = await prepare(t);
-  const { dataset, objects } = place;
-  const { train } = selectSplits(dataset, { seed: 5, calibrate: CALIBRATE });
-  const table = inventedLabels(place, train);
-  const { open, ready, status, stop } = await serve(t, place, FIXED, await storeLabels(objects, table));
-  const all = await open(dataset.classNames);
-  const ids = Uint32Array.from([40, 3, 3, 70, 12, 0], (row) => train[row] as number);
-  const rows = Array.from(ids, (id) => rowOf(table, id));
-  for (const epoch of [0, 7]) {
-    const got = await all.logits({ step: epoch, lane: 0, ids, partners: null, epoch });
-    t.deepEqual(
-      [...got],
-      rows.flatMap((row) => [...table.logits.subarray(row * 4, (row + 1) * 4)]),
-    );
-  }
-  const some = await open(['elm', 'ash'], 3);
-  const got = await some.logits({ step: 1, lane: 1, ids, partners: null, epoch: 1 });
-  for (const [index, row] of rows.entries()) {
-    const [ash, beech, cedar, elm] = [0, 1, 2, 3].map((column) => table.logits[row * 4 + column] as number);
-    t.deepEqual([...got.subarray(index * 3, index * 3 + 2)], [elm, ash] as number[]);
-    const joined = 3 * Math.log(Math.exp((beech as number) / 3) + Math.exp((cedar as number) / 3));
-    t.true(Math.abs((got[index * 3 + 2] as number) - joined) < 1e-6, `row ${index}`);
-  }
-  t.is(compute.opened, 0);
-  t.like(await status(), { samplesServed: 18, samplesRepeated: 0, batchesServed: 3, computeMs: 0 });
-  const program = await place.reference(MICRO_BATCH);
-  t.deepEqual(ready, [{ parameters: program.spec.model.parameterCount, stepsTotal: 0 }]);
+test.serial(
+  'a job that trains the same teacher again finds its answers; one with another teacher does not',
+  async (t) => {
+    const place = await prepare(t);
+    const { objects } = place;
+    const drawn = labelJob();
+    const job = { ...drawn, train: { ...drawn.train, epochs: 1, lanes: 1 } };
+    const first = { ...place, modelDigest: await trainTeacher(place, job, 'job-1') };
+    const second = { ...place, modelDigest: await trainTeacher(place, job, 'job-2') };
+    t.not(first.modelDigest, second.modelDigest);
+    t.is((await label(first, job)).ready[0]?.stepsTotal, 5);
+    const again = await label(second, { ...job, name: 'another' });
+    t.like(again.ready[0], { stepsTotal: 0, notice: '71 of 71 answers were stored already' });
 
-  // Images of other splits are not in the table.
-  const test = dataset.idsOf('test').subarray(0, 2);
-  const mixed = Uint32Array.of(test[0] as number, ids[0] as number, test[1] as number);
-  const answered = await all.logits({ step: 9, lane: 0, ids: mixed, partners: null, epoch: 3 });
-  const computed = await program.predict(await dataset.load(test), 2);
-  const stored = table.logits.subarray((rows[0] as number) * 4, ((rows[0] as number) + 1) * 4);
-  t.deepEqual([...answered], [...computed.subarray(0, 4), ...stored, ...computed.subarray(4)]);
-  t.is(compute.opened, 2);
-  t.true(Number((await status())?.computeMs) > 0);
-  await stop();
+    const { manifest, tensors } = await loadModel(objects, first.modelDigest);
+    const [beech, ash, ...rest] = manifest.classNames as [string, string, ...string[]];
+    const { preprocessing } = manifest;
+    const [name, tensor] = [...tensors][0] as [string, { shape: readonly number[]; values: Float32Array }];
+    const nudged = { ...tensor, values: tensor.values.map((value, at) => (at === 0 ? value + 1e-3 : value)) };
+    const others = [
+      encodeArtefact(manifest, new Map([...tensors, [name, nudged]])),
+      encodeArtefact({ ...manifest, classNames: [ash, beech, ...rest], classIds: [1, 0, 2, 3] }, tensors),
+      encodeArtefact({ ...manifest, preprocessing: { ...preprocessing, mean: [0.5, 0.5, 0.5] } }, tensors),
+    ];
+    for (const [index, other] of others.entries()) {
+      const modelDigest = await storeModel(objects, other);
+      t.is((await label({ ...place, modelDigest }, job)).ready[0]?.stepsTotal, 5, `other ${index}`);
+    }
+  },
+);
+
+test.serial('every view that comes again is answered, mixed as students see it', async (t) => {
+  const place = await prepare(t);
+  const { dataset, ids } = place;
+  const job = labelJob({ views: '{flip: true, shift: 2, mixup: 0.3, cycle: 2}' });
+  const { ready } = await label(place, job, { answers: false });
+  t.like(ready[0], { stepsTotal: 10 });
+  const cache = await openCache(t, place, job);
+  const program = await place.reference();
+  const pools = new PartnerPools({ ids, shards: dataset.shards });
+  const seen = new Set<string>();
+  for (const view of [0, 1]) {
+    const rule = { ...NO_VIEWS, flip: true, shift: 2, mixup: 0.3, seed: 5, number: view };
+    const partners = partnersOf(ids, pools, rule);
+    const expected = await program.predict(await dataset.load(ids, { rule, partners }), ids.length);
+    const found = storedLogits(t, cache, ids, view, partners);
+    t.true(sameValues(found, expected), `view ${view}`);
+    seen.add(found.join());
+  }
+  t.is(seen.size, 2);
+  t.is((await label(place, job, { answers: false })).ready[0]?.stepsTotal, 0);
+  // With classes, the images are answered as they are too, once.
+  t.is((await label(place, job)).ready[0]?.stepsTotal, 5);
+  t.is((await label(place, job)).ready[0]?.stepsTotal, 0);
+  await program.close();
 });
 
-test.serial('a teacher that sees augmented images computes, by its own views and not by the students', async (t) => {
+test.serial('what no student is known to see is not answered', async (t) => {
   const place = await prepare(t);
-  const { dataset, objects } = place;
-  const ids = selectSplits(dataset, { seed: 5, calibrate: CALIBRATE }).train;
-  const { open } = await serve(t, place, MOVING, await storeLabels(objects, inventedLabels(place, ids)));
-  t.is(compute.opened, 1);
-  const stream = await open(dataset.classNames);
-  const batch = ids.slice(0, MICRO_BATCH);
-  const program = await place.reference(MICRO_BATCH);
-  for (const epoch of [0, 1]) {
-    const images = await dataset.load(batch);
-    applyViews(images, batch, dataset.image, { ...NO_VIEWS, seed: 5, number: epoch, shift: 1 });
-    const expected = await program.predict(images, batch.length);
-    t.true(sameValues(await stream.logits({ step: epoch, lane: 0, ids: batch, partners: null, epoch }), expected));
-  }
+  // Views that never come again; mixtures that depend on which images have the student's classes.
+  const fresh = labelJob({ views: '{shift: 1}', cache: '{mode: on}' });
+  const ofSome = labelJob({ views: '{mixup: 0.3, cycle: 2}', student: ', classes: [ash, elm]' });
+  for (const job of [fresh, ofSome]) t.is((await label(place, job, { answers: false })).ready[0]?.stepsTotal, 0);
+  const ofAll = labelJob({ views: '{mixup: 0.3, cycle: 2}', student: ', classes: [ash, elm], dustbin: true' });
+  t.is((await label(place, ofAll, { answers: false })).ready[0]?.stepsTotal, 10);
 });
 
-test.serial('a fixed teacher without stored answers computes them', async (t) => {
+test.serial('a reproducible job finds only what was computed at its shape', async (t) => {
   const place = await prepare(t);
-  const { dataset } = place;
-  const { open } = await serve(t, place, FIXED, '');
-  t.is(compute.opened, 1);
-  const stream = await open(dataset.classNames);
-  const ids = Uint32Array.of(4, 1);
-  const program = await place.reference(MICRO_BATCH);
-  const expected = await program.predict(await dataset.load(ids), 2);
-  t.true(sameValues(await stream.logits({ step: 0, lane: 0, ids, partners: null, epoch: 3 }), expected));
+  const job = labelJob();
+  const small: JobSpec = { ...job, train: { ...job.train, microBatch: 8 } };
+  const merged: JobSpec = { ...job, averaging: { ...job.averaging, reproducible: false } };
+  const { images } = job.distill.merge;
+  const attempt = async (each: JobSpec) => (await label(place, each, { answers: false })).ready[0]?.stepsTotal;
+  t.is(await attempt(merged), Math.ceil(TRAIN / Math.max(images, job.train.microBatch)));
+  t.is(await attempt(job), 5);
+  t.is(await attempt(small), 9);
+  // Batches of any size are as good as others of any size.
+  const mergedSmall: JobSpec = { ...merged, train: small.train };
+  for (const again of [merged, job, small, mergedSmall]) t.is(await attempt(again), 0);
 });
 
-test.serial('stored answers of another teacher or other data are refused', async (t) => {
+test.serial('without the cache the classes are the same, and nothing is left behind', async (t) => {
   const place = await prepare(t);
-  const { dataset, objects, modelDigest } = place;
-  const ids = Uint32Array.of(1, 2, 3);
-  const refused = async (change: Partial<LabelsTable>, code: string, message: RegExp) => {
-    const labelsDigest = await storeLabels(objects, { ...inventedLabels(place, ids), ...change });
-    const request = { jobId: 'job-1', job: FIXED, teacher: 'big', modelDigest, labelsDigest };
-    const logits = new LogitsService('teacher-1');
-    const { context, ready } = taskContext(new AbortController());
-    const error = await t.throwsAsync(serveTeacher({ ...request, dataset, compute, objects, logits }, context));
-    t.true(error instanceof StillhouseError && error.code === code, String(error));
-    t.regex(error?.message ?? '', message);
-    t.deepEqual(ready, []);
-  };
-  await refused({ teacherDigest: sha256('other') }, 'FAILED_PRECONDITION', /are of teacher sha256.*, expected sha256/);
-  await refused({ datasetDigest: sha256('other') }, 'FAILED_PRECONDITION', /are of data set sha256.*, expected sha256/);
-  const narrow = { classes: 2, logits: new Float32Array(6) };
-  await refused(narrow, 'FAILED_PRECONDITION', /number of classes is 2, expected 4/);
-  t.is(compute.opened, 0);
+  const { labelsDigest } = await label(place, labelJob({ cache: '{mode: off}' }));
+  await t.throwsAsync(readdir(place.folder), { code: 'ENOENT' });
+  t.is((await label(place, labelJob({ cache: '{mode: off}' }))).ready[0]?.stepsTotal, 5);
+  t.is((await label(place, labelJob())).labelsDigest, labelsDigest);
+});
+
+test.serial(
+  'classes are those of the data set that the teacher knows, also when only the largest logits are stored',
+  async (t) => {
+    const place = await prepare(t, { classNames: ['elm', 'ash', 'cedar'] });
+    const { dataset, objects, ids } = place;
+    const program = await place.reference();
+    const logits = await program.predict(await dataset.load(ids), ids.length);
+    await program.close();
+    const expected = Array.from(ids, (_, row) => [3, 0, 2][indexOfMax(logits.subarray(3 * row, 3 * row + 3))]);
+    const digests = new Set<string>();
+    for (const cache of ['{encoding: fp32}', '{encoding: int8}', '{mode: off}']) {
+      digests.add((await label(place, labelJob({ cache }))).labelsDigest);
+    }
+    t.is(digests.size, 1);
+    t.deepEqual([...(await loadLabels(objects, [...digests][0] as string)).answers], expected);
+  },
+);
+
+test.serial('a teacher that cannot answer is refused with the image and the class', async (t) => {
+  const huge = await prepare(t, { scale: 1e39 });
+  const numbers = new RegExp(
+    `^image ${huge.ids[0]}: teacher big answers (-?Infinity|NaN) for .*class (ash|beech|cedar|elm)`,
+  );
+  await refused(t, label(huge, labelJob()), 'DATA_LOSS', numbers);
+  const large = await prepare(t, { scale: 1e6 });
+  const half = new RegExp(`^image ${large.ids[0]}: `);
+  await refused(t, label(large, labelJob({ cache: '{encoding: fp16}' })), 'FAILED_PRECONDITION', half);
+  const elsewhere = await prepare(t, { trainedOn: sha256('other data') });
+  await refused(t, label(elsewhere, labelJob()), 'FAILED_PRECONDITION', /was not trained on the job's data set/);
+});
+
+test.serial('a full folder ends the task where the job asks for storing, else only the storing', async (t) => {
+  const place = await prepare(t);
+  const bytesMax = 100;
+  const full = label(place, labelJob({ cache: '{mode: on, encoding: fp32}' }), { bytesMax });
+  await refused(t, full, 'RESOURCE_EXHAUSTED', /^the logits of teacher big cannot be stored: .* 100 bytes$/);
+  const { labelsDigest } = await label(place, labelJob(), { bytesMax });
+  t.is((await label(place, labelJob())).labelsDigest, labelsDigest);
 });

@@ -164,7 +164,7 @@ test('bodies that do not add up are refused with 400 and a reason', async (t) =>
   }
   const sizes: [object, Uint8Array, RegExp][] = [
     [BINARY, RAW.subarray(0, 7), /binary_data_size 8, but 7 bytes are left/],
-    [BINARY, Buffer.concat([RAW, RAW]), /8 bytes after the JSON belong to no input/],
+    [BINARY, Buffer.concat([RAW, RAW]), /8 bytes after the JSON belong to no tensor/],
     [{ ...BINARY, parameters: { binary_data_size: 4 } }, RAW.subarray(0, 4), /has 4 bytes, expected 8/],
     [{ ...BINARY, parameters: { binary_data_size: '8' } }, RAW, /binary_data_size "8"/],
     [{ ...BINARY, data: [1, 2] }, RAW, /both data and binary_data_size/],

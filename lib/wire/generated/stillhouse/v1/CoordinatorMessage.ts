@@ -4,6 +4,7 @@ import type { Welcome as _stillhouse_v1_Welcome, Welcome__Output as _stillhouse_
 import type { StartTask as _stillhouse_v1_StartTask, StartTask__Output as _stillhouse_v1_StartTask__Output } from '../../stillhouse/v1/StartTask.ts';
 import type { BeginTask as _stillhouse_v1_BeginTask, BeginTask__Output as _stillhouse_v1_BeginTask__Output } from '../../stillhouse/v1/BeginTask.ts';
 import type { CancelTask as _stillhouse_v1_CancelTask, CancelTask__Output as _stillhouse_v1_CancelTask__Output } from '../../stillhouse/v1/CancelTask.ts';
+import type { UpdateTeachers as _stillhouse_v1_UpdateTeachers, UpdateTeachers__Output as _stillhouse_v1_UpdateTeachers__Output } from '../../stillhouse/v1/UpdateTeachers.ts';
 
 export interface CoordinatorMessage {
   'leaderEpoch'?: (number);
@@ -11,7 +12,8 @@ export interface CoordinatorMessage {
   'start'?: (_stillhouse_v1_StartTask | null);
   'begin'?: (_stillhouse_v1_BeginTask | null);
   'cancel'?: (_stillhouse_v1_CancelTask | null);
-  'message'?: "welcome"|"start"|"begin"|"cancel";
+  'teachers'?: (_stillhouse_v1_UpdateTeachers | null);
+  'message'?: "welcome"|"start"|"begin"|"cancel"|"teachers";
 }
 
 export interface CoordinatorMessage__Output {
@@ -20,5 +22,6 @@ export interface CoordinatorMessage__Output {
   'start'?: (_stillhouse_v1_StartTask__Output | null);
   'begin'?: (_stillhouse_v1_BeginTask__Output | null);
   'cancel'?: (_stillhouse_v1_CancelTask__Output | null);
-  'message'?: "welcome"|"start"|"begin"|"cancel";
+  'teachers'?: (_stillhouse_v1_UpdateTeachers__Output | null);
+  'message'?: "welcome"|"start"|"begin"|"cancel"|"teachers";
 }

@@ -3,6 +3,7 @@
 import type { JobState as _stillhouse_v1_JobState, JobState__Output as _stillhouse_v1_JobState__Output } from '../../stillhouse/v1/JobState.ts';
 import type { Phase as _stillhouse_v1_Phase, Phase__Output as _stillhouse_v1_Phase__Output } from '../../stillhouse/v1/Phase.ts';
 import type { SkippedSample as _stillhouse_v1_SkippedSample, SkippedSample__Output as _stillhouse_v1_SkippedSample__Output } from '../../stillhouse/v1/SkippedSample.ts';
+import type { JobScope as _stillhouse_v1_JobScope, JobScope__Output as _stillhouse_v1_JobScope__Output } from '../../stillhouse/v1/JobScope.ts';
 
 export interface Job {
   'id'?: (string);
@@ -16,6 +17,7 @@ export interface Job {
   'revision'?: (number);
   'datasetDigest'?: (string);
   'skippedSamples'?: (_stillhouse_v1_SkippedSample)[];
+  'scope'?: (_stillhouse_v1_JobScope);
 }
 
 export interface Job__Output {
@@ -30,4 +32,5 @@ export interface Job__Output {
   'revision': (number);
   'datasetDigest': (string);
   'skippedSamples': (_stillhouse_v1_SkippedSample__Output)[];
+  'scope': (_stillhouse_v1_JobScope__Output);
 }

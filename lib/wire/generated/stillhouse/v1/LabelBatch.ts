@@ -7,6 +7,9 @@ export interface LabelBatch {
   'sampleIds'?: (number)[];
   'epoch'?: (number);
   'partnerIds'?: (number)[];
+  'neededInMs'?: (number);
+  'deadlineMs'?: (number);
+  'pixels'?: (Buffer | Uint8Array | string);
 }
 
 export interface LabelBatch__Output {
@@ -14,4 +17,7 @@ export interface LabelBatch__Output {
   'sampleIds': (number)[];
   'epoch': (number);
   'partnerIds': (number)[];
+  'neededInMs': (number);
+  'deadlineMs': (number);
+  'pixels': (Buffer);
 }

@@ -4,9 +4,11 @@
 export interface LabelImages {
   'teacher'?: (string);
   'modelDigest'?: (string);
+  'answers'?: (boolean);
 }
 
 export interface LabelImages__Output {
   'teacher': (string);
   'modelDigest': (string);
+  'answers': (boolean);
 }

@@ -1,6 +1,7 @@
 // Original file: proto/stillhouse/v1/teacher.proto
 
-import type { LogitsEncoding as _stillhouse_v1_LogitsEncoding, LogitsEncoding__Output as _stillhouse_v1_LogitsEncoding__Output } from '../../stillhouse/v1/LogitsEncoding.ts';
+import type { LogitsFormat as _stillhouse_v1_LogitsFormat, LogitsFormat__Output as _stillhouse_v1_LogitsFormat__Output } from '../../stillhouse/v1/LogitsFormat.ts';
+import type { PixelShape as _stillhouse_v1_PixelShape, PixelShape__Output as _stillhouse_v1_PixelShape__Output } from '../../stillhouse/v1/PixelShape.ts';
 
 export interface Open {
   'jobId'?: (string);
@@ -9,8 +10,10 @@ export interface Open {
   'datasetDigest'?: (string);
   'classNames'?: (string)[];
   'viewProtocol'?: (number);
-  'encoding'?: (_stillhouse_v1_LogitsEncoding);
+  'format'?: (_stillhouse_v1_LogitsFormat | null);
   'dustbinTemperature'?: (number | string);
+  'teacher'?: (string);
+  'pixels'?: (_stillhouse_v1_PixelShape | null);
 }
 
 export interface Open__Output {
@@ -20,6 +23,8 @@ export interface Open__Output {
   'datasetDigest': (string);
   'classNames': (string)[];
   'viewProtocol': (number);
-  'encoding': (_stillhouse_v1_LogitsEncoding__Output);
+  'format': (_stillhouse_v1_LogitsFormat__Output | null);
   'dustbinTemperature': (number);
+  'teacher': (string);
+  'pixels': (_stillhouse_v1_PixelShape__Output | null);
 }

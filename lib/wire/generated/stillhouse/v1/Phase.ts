@@ -4,6 +4,7 @@ import type { PhaseKind as _stillhouse_v1_PhaseKind, PhaseKind__Output as _still
 import type { PhaseState as _stillhouse_v1_PhaseState, PhaseState__Output as _stillhouse_v1_PhaseState__Output } from '../../stillhouse/v1/PhaseState.ts';
 import type { WorkerShare as _stillhouse_v1_WorkerShare, WorkerShare__Output as _stillhouse_v1_WorkerShare__Output } from '../../stillhouse/v1/WorkerShare.ts';
 import type { RuleResult as _stillhouse_v1_RuleResult, RuleResult__Output as _stillhouse_v1_RuleResult__Output } from '../../stillhouse/v1/RuleResult.ts';
+import type { TeacherShare as _stillhouse_v1_TeacherShare, TeacherShare__Output as _stillhouse_v1_TeacherShare__Output } from '../../stillhouse/v1/TeacherShare.ts';
 
 export interface Phase {
   'kind'?: (_stillhouse_v1_PhaseKind);
@@ -34,6 +35,12 @@ export interface Phase {
   'finishedEpochLoss'?: (number | string);
   'finishedEpochAccuracy'?: (number | string);
   'droppedDigest'?: (string);
+  'teachers'?: (_stillhouse_v1_TeacherShare)[];
+  'advice'?: (string);
+  'teachersWanted'?: (number);
+  'bestEpoch'?: (number);
+  'bestAccuracy'?: (number | string);
+  'stoppedEarly'?: (boolean);
 }
 
 export interface Phase__Output {
@@ -65,4 +72,10 @@ export interface Phase__Output {
   'finishedEpochLoss': (number);
   'finishedEpochAccuracy': (number);
   'droppedDigest': (string);
+  'teachers': (_stillhouse_v1_TeacherShare__Output)[];
+  'advice': (string);
+  'teachersWanted': (number);
+  'bestEpoch': (number);
+  'bestAccuracy': (number);
+  'stoppedEarly': (boolean);
 }

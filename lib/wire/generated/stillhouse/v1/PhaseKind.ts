@@ -9,6 +9,7 @@ export const PhaseKind = {
   PHASE_KIND_EVALUATE_ROUTE: 'PHASE_KIND_EVALUATE_ROUTE',
   PHASE_KIND_LABEL: 'PHASE_KIND_LABEL',
   PHASE_KIND_CHOOSE_RULE: 'PHASE_KIND_CHOOSE_RULE',
+  PHASE_KIND_EVALUATE_TEACHER: 'PHASE_KIND_EVALUATE_TEACHER',
 } as const;
 
 export type PhaseKind =
@@ -28,5 +29,7 @@ export type PhaseKind =
   | 6
   | 'PHASE_KIND_CHOOSE_RULE'
   | 7
+  | 'PHASE_KIND_EVALUATE_TEACHER'
+  | 8
 
 export type PhaseKind__Output = typeof PhaseKind[keyof typeof PhaseKind]

@@ -1,14 +1,11 @@
 // Original file: proto/stillhouse/v1/workers.proto
 
+import type { TaughtModel as _stillhouse_v1_TaughtModel, TaughtModel__Output as _stillhouse_v1_TaughtModel__Output } from '../../stillhouse/v1/TaughtModel.ts';
 
 export interface ServeTeacher {
-  'teacher'?: (string);
-  'modelDigest'?: (string);
-  'labelsDigest'?: (string);
+  'teachers'?: (_stillhouse_v1_TaughtModel)[];
 }
 
 export interface ServeTeacher__Output {
-  'teacher': (string);
-  'modelDigest': (string);
-  'labelsDigest': (string);
+  'teachers': (_stillhouse_v1_TaughtModel__Output)[];
 }

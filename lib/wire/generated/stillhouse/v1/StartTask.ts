@@ -6,6 +6,7 @@ import type { TrainStudent as _stillhouse_v1_TrainStudent, TrainStudent__Output 
 import type { EvaluateRoute as _stillhouse_v1_EvaluateRoute, EvaluateRoute__Output as _stillhouse_v1_EvaluateRoute__Output } from '../../stillhouse/v1/EvaluateRoute.ts';
 import type { ServeModels as _stillhouse_v1_ServeModels, ServeModels__Output as _stillhouse_v1_ServeModels__Output } from '../../stillhouse/v1/ServeModels.ts';
 import type { LabelImages as _stillhouse_v1_LabelImages, LabelImages__Output as _stillhouse_v1_LabelImages__Output } from '../../stillhouse/v1/LabelImages.ts';
+import type { EvaluateTeacher as _stillhouse_v1_EvaluateTeacher, EvaluateTeacher__Output as _stillhouse_v1_EvaluateTeacher__Output } from '../../stillhouse/v1/EvaluateTeacher.ts';
 
 export interface StartTask {
   'taskId'?: (string);
@@ -18,7 +19,8 @@ export interface StartTask {
   'evaluateRoute'?: (_stillhouse_v1_EvaluateRoute | null);
   'serveModels'?: (_stillhouse_v1_ServeModels | null);
   'labelImages'?: (_stillhouse_v1_LabelImages | null);
-  'task'?: "trainTeacher"|"serveTeacher"|"trainStudent"|"evaluateRoute"|"serveModels"|"labelImages";
+  'evaluateTeacher'?: (_stillhouse_v1_EvaluateTeacher | null);
+  'task'?: "trainTeacher"|"serveTeacher"|"trainStudent"|"evaluateRoute"|"serveModels"|"labelImages"|"evaluateTeacher";
 }
 
 export interface StartTask__Output {
@@ -32,5 +34,6 @@ export interface StartTask__Output {
   'evaluateRoute'?: (_stillhouse_v1_EvaluateRoute__Output | null);
   'serveModels'?: (_stillhouse_v1_ServeModels__Output | null);
   'labelImages'?: (_stillhouse_v1_LabelImages__Output | null);
-  'task'?: "trainTeacher"|"serveTeacher"|"trainStudent"|"evaluateRoute"|"serveModels"|"labelImages";
+  'evaluateTeacher'?: (_stillhouse_v1_EvaluateTeacher__Output | null);
+  'task'?: "trainTeacher"|"serveTeacher"|"trainStudent"|"evaluateRoute"|"serveModels"|"labelImages"|"evaluateTeacher";
 }

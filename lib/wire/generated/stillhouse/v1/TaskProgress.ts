@@ -1,6 +1,7 @@
 // Original file: proto/stillhouse/v1/workers.proto
 
 import type { WorkerShare as _stillhouse_v1_WorkerShare, WorkerShare__Output as _stillhouse_v1_WorkerShare__Output } from '../../stillhouse/v1/WorkerShare.ts';
+import type { TeacherShare as _stillhouse_v1_TeacherShare, TeacherShare__Output as _stillhouse_v1_TeacherShare__Output } from '../../stillhouse/v1/TeacherShare.ts';
 
 export interface TaskProgress {
   'taskId'?: (string);
@@ -17,6 +18,11 @@ export interface TaskProgress {
   'finishedEpoch'?: (number);
   'finishedEpochLoss'?: (number | string);
   'finishedEpochAccuracy'?: (number | string);
+  'teachers'?: (_stillhouse_v1_TeacherShare)[];
+  'bestEpoch'?: (number);
+  'bestAccuracy'?: (number | string);
+  'stoppedEarly'?: (boolean);
+  'notice'?: (string);
 }
 
 export interface TaskProgress__Output {
@@ -34,4 +40,9 @@ export interface TaskProgress__Output {
   'finishedEpoch': (number);
   'finishedEpochLoss': (number);
   'finishedEpochAccuracy': (number);
+  'teachers': (_stillhouse_v1_TeacherShare__Output)[];
+  'bestEpoch': (number);
+  'bestAccuracy': (number);
+  'stoppedEarly': (boolean);
+  'notice': (string);
 }

@@ -5,10 +5,12 @@ export interface TeacherEndpoint {
   'workerId'?: (string);
   'address'?: (string);
   'modelDigest'?: (string);
+  'teacher'?: (string);
 }
 
 export interface TeacherEndpoint__Output {
   'workerId': (string);
   'address': (string);
   'modelDigest': (string);
+  'teacher': (string);
 }

@@ -10,6 +10,11 @@ export interface TeacherJobStatus {
   'bytesSent'?: (number | string);
   'computeMs'?: (number | string);
   'samplesCached'?: (number);
+  'teacher'?: (string);
+  'samplesComputed'?: (number);
+  'batchesRefused'?: (number);
+  'samplesQueued'?: (number);
+  'servingMs'?: (number | string);
 }
 
 export interface TeacherJobStatus__Output {
@@ -21,4 +26,9 @@ export interface TeacherJobStatus__Output {
   'bytesSent': (number);
   'computeMs': (number);
   'samplesCached': (number);
+  'teacher': (string);
+  'samplesComputed': (number);
+  'batchesRefused': (number);
+  'samplesQueued': (number);
+  'servingMs': (number);
 }

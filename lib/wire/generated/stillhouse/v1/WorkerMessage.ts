@@ -5,6 +5,7 @@ import type { TaskReady as _stillhouse_v1_TaskReady, TaskReady__Output as _still
 import type { TaskProgress as _stillhouse_v1_TaskProgress, TaskProgress__Output as _stillhouse_v1_TaskProgress__Output } from '../../stillhouse/v1/TaskProgress.ts';
 import type { TaskDone as _stillhouse_v1_TaskDone, TaskDone__Output as _stillhouse_v1_TaskDone__Output } from '../../stillhouse/v1/TaskDone.ts';
 import type { TaskFailed as _stillhouse_v1_TaskFailed, TaskFailed__Output as _stillhouse_v1_TaskFailed__Output } from '../../stillhouse/v1/TaskFailed.ts';
+import type { Draining as _stillhouse_v1_Draining, Draining__Output as _stillhouse_v1_Draining__Output } from '../../stillhouse/v1/Draining.ts';
 
 export interface WorkerMessage {
   'hello'?: (_stillhouse_v1_Hello | null);
@@ -12,7 +13,8 @@ export interface WorkerMessage {
   'progress'?: (_stillhouse_v1_TaskProgress | null);
   'done'?: (_stillhouse_v1_TaskDone | null);
   'failed'?: (_stillhouse_v1_TaskFailed | null);
-  'message'?: "hello"|"ready"|"progress"|"done"|"failed";
+  'draining'?: (_stillhouse_v1_Draining | null);
+  'message'?: "hello"|"ready"|"progress"|"done"|"failed"|"draining";
 }
 
 export interface WorkerMessage__Output {
@@ -21,5 +23,6 @@ export interface WorkerMessage__Output {
   'progress'?: (_stillhouse_v1_TaskProgress__Output | null);
   'done'?: (_stillhouse_v1_TaskDone__Output | null);
   'failed'?: (_stillhouse_v1_TaskFailed__Output | null);
-  'message'?: "hello"|"ready"|"progress"|"done"|"failed";
+  'draining'?: (_stillhouse_v1_Draining__Output | null);
+  'message'?: "hello"|"ready"|"progress"|"done"|"failed"|"draining";
 }

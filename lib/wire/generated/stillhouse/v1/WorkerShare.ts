@@ -15,6 +15,11 @@ export interface WorkerShare {
   'averagingWaitMs'?: (number | string);
   'pid'?: (number);
   'dataWaitMs'?: (number | string);
+  'cachedSamples'?: (number);
+  'batchesResent'?: (number);
+  'duplicateAnswers'?: (number);
+  'logitsBytesReceived'?: (number | string);
+  'evaluationMs'?: (number | string);
 }
 
 export interface WorkerShare__Output {
@@ -31,4 +36,9 @@ export interface WorkerShare__Output {
   'averagingWaitMs': (number);
   'pid': (number);
   'dataWaitMs': (number);
+  'cachedSamples': (number);
+  'batchesResent': (number);
+  'duplicateAnswers': (number);
+  'logitsBytesReceived': (number);
+  'evaluationMs': (number);
 }

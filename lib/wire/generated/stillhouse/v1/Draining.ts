@@ -1,0 +1,8 @@
+// Original file: proto/stillhouse/v1/workers.proto
+
+
+export interface Draining {
+}
+
+export interface Draining__Output {
+}

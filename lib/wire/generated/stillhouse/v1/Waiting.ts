@@ -1,0 +1,14 @@
+// Original file: proto/stillhouse/v1/teacher.proto
+
+import type { LogitsKey as _stillhouse_v1_LogitsKey, LogitsKey__Output as _stillhouse_v1_LogitsKey__Output } from '../../stillhouse/v1/LogitsKey.ts';
+import type { Load as _stillhouse_v1_Load, Load__Output as _stillhouse_v1_Load__Output } from '../../stillhouse/v1/Load.ts';
+
+export interface Waiting {
+  'key'?: (_stillhouse_v1_LogitsKey | null);
+  'load'?: (_stillhouse_v1_Load | null);
+}
+
+export interface Waiting__Output {
+  'key': (_stillhouse_v1_LogitsKey__Output | null);
+  'load': (_stillhouse_v1_Load__Output | null);
+}
