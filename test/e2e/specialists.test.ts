@@ -61,10 +61,11 @@ test('two specialists are distilled, published and answer through the router', a
 
   await cluster.reached(id, 'PHASE_KIND_DISTIL', 'first-five', 2);
   await assertStallsWithoutNats(t, cluster, id);
-  // The teacher's manifest and weights have been read, by the one who serves it, and by nobody else.
+  // Whoever serves the teacher has read its manifest, to look for stored answers, and then both manifest and weights; nobody else
+  // has read anything.
   const readsOfTeacher = objectReads();
   await cluster.reached(id, 'PHASE_KIND_CONTROL', 'first-five', 2);
-  t.is(readsOfTeacher, 2);
+  t.is(readsOfTeacher, 3);
   t.is(objectReads(), readsOfTeacher);
 
   const job = await cluster.ended(id);
