@@ -1,5 +1,6 @@
 /** What a micro-batch may be made of, so that the messages that ask for it and answer it are no larger than messages may be. */
 import { StillhouseError } from '../base/errors.ts';
+import type { ImageShape } from '../data/manifest.ts';
 import { rowBytes } from '../distill/logits/format.ts';
 import { MESSAGE_BYTES_MAX } from './grpc-options.ts';
 import type { JobSpec } from './job-spec.ts';
@@ -26,7 +27,7 @@ export function largestBatch(sampleBytes: number): number {
  * @param cause what makes the messages so large, e.g. `distill.request is pixels`
  * @throws INVALID_ARGUMENT when a micro-batch of the job does not fit into a message
  */
-export function requireRoom(
+function requireRoom(
   { train }: Pick<JobSpec, 'train'>,
   sampleBytes: number,
   { cause, remedy }: { readonly cause: string; readonly remedy: string },
@@ -50,4 +51,12 @@ export function requireRepliesFit(job: JobSpec, classNames: readonly string[]): 
     const cause = `the logits of a sample for student ${name} take ${bytes} bytes`;
     requireRoom(job, bytes, { cause, remedy: 'a smaller encoding as distill.logits' });
   }
+}
+
+/** @throws INVALID_ARGUMENT when a micro-batch of images would be larger than a message may be */
+export function requirePixelsFit(job: Pick<JobSpec, 'distill' | 'train'>, images: ImageShape): void {
+  if (job.distill.request !== 'pixels') return;
+  const { height, width, channels } = images;
+  const cause = 'distill.request is pixels';
+  requireRoom(job, height * width * channels, { cause, remedy: 'distill.request: ids' });
 }

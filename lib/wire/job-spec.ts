@@ -5,14 +5,16 @@
 
 import type { Tail } from '../data/lanes.ts';
 import type { ViewsSpec } from '../data/views.ts';
-import type { LogitsEncoding } from '../distill/logits/format.ts';
-import type { Scheduled } from '../distill/loss-schedule.ts';
-import type { BuiltInTerm, CommonTerm } from '../distill/loss-terms.ts';
 import type { CompileMode } from '../distill/step-spec.ts';
 import type { Precision } from '../engine/precision.ts';
 import type { ArchitectureSpec } from '../model/architecture-choice.ts';
 import type { FineTune } from '../model/freeze.ts';
+import type { DistillSpec } from './distill-spec.ts';
 import type { RouteRule } from './route-rules.ts';
+import type { TeacherSource } from './teacher-source.ts';
+
+export type * from './distill-spec.ts';
+export type * from './teacher-source.ts';
 
 export interface JobSpec {
   readonly apiVersion: 'stillhouse/v1';
@@ -130,71 +132,6 @@ export interface GivenTeacherSpec {
   readonly views?: ViewsSpec | undefined;
 }
 
-/** Where a given teacher comes from. */
-export type TeacherSource = WeightsSource | FileSource | EndpointSource;
-
-/** A model of the zoo. */
-export interface WeightsSource {
-  readonly type: 'weights';
-  /** As `NetworkSpec.init`. */
-  readonly weights: string;
-  /** Absent: what the weights say, which a published model does. */
-  readonly arch?: ArchitectureSpec | undefined;
-  readonly inputSize?: number | undefined;
-}
-
-/** A model in the format of another framework. */
-export interface FileSource extends ModelSignature {
-  readonly type: 'onnx' | 'saved-model' | 'tfjs';
-  /** The `.onnx` file, the folder of `saved_model.pb`, `model.json`; once submitted, the digest of the stored files. */
-  readonly path: string;
-  /** Of a SavedModel. */
-  readonly signature: string;
-}
-
-/** A model on a server that speaks the Open Inference Protocol, version 2. */
-export interface EndpointSource extends ModelSignature {
-  readonly type: 'endpoint';
-  /** `grpc://host:port`, `grpcs://…`, or `http(s)://host:port` for REST. */
-  readonly url: string;
-  readonly model: string;
-  /** Absent: the one that answers when the job starts; another one that answers later is refused. */
-  readonly version?: string | undefined;
-  /** Of one call. */
-  readonly timeoutMs: number;
-}
-
-/** What a model of another framework takes and answers. */
-export interface ModelSignature {
-  readonly input: ModelInput;
-  readonly output: ModelOutput;
-  /** Of its outputs, in their order; absent: the data set's. */
-  readonly classNames?: readonly string[] | undefined;
-}
-
-export interface ModelInput {
-  /** Absent: the model's only input. */
-  readonly name?: string | undefined;
-  readonly layout: 'nhwc' | 'nchw';
-  /** Height and width to which images are scaled; absent: the data set's. */
-  readonly size?: number | undefined;
-  readonly type: 'float32' | 'uint8';
-  /** What a pixel's 0..255 becomes before mean and standard deviation. */
-  readonly scale: '0..255' | '0..1' | '-1..1';
-  /** By colour, on that scale: subtracted, and divided by. */
-  readonly mean: readonly [number, number, number];
-  readonly std: readonly [number, number, number];
-  /** Rows of one call. Absent: as many as are asked for at once. */
-  readonly batch?: number | undefined;
-}
-
-export interface ModelOutput {
-  /** Absent: the model's only output. */
-  readonly name?: string | undefined;
-  /** `probabilities` become logits by their logarithm. */
-  readonly kind: 'logits' | 'probabilities';
-}
-
 export interface StudentSpec extends NetworkSpec {
   /** Class names, or ids in the data set, in the order of the student's outputs; absent: all classes. */
   readonly classes?: readonly (string | number)[] | undefined;
@@ -212,70 +149,6 @@ export interface StudentSpec extends NetworkSpec {
   readonly teachers?: readonly string[] | undefined;
   /** It is there to teach students after it, and is not published. It has no control arm. */
   readonly assistant: boolean;
-}
-
-export interface DistillSpec {
-  /** The total is the sum of weight x term, each term a mean over the batch. */
-  readonly loss: readonly LossTermSpec[];
-  /** Of the terms that have none of their own. */
-  readonly temperature: Scheduled;
-  /** How the answers of several teachers are joined. */
-  readonly teachers: JoinSpec;
-  /** How logits travel. `auto`: the smallest encoding whose error does not matter. */
-  readonly logits: LogitsEncoding | 'auto';
-  /** What students send: the ids of samples, whose images the teacher reads itself, or the images. */
-  readonly request: 'ids' | 'pixels';
-  readonly cache: LogitsCacheSpec;
-  /** When no teacher is left: `continue` with logits in the cache and wait for those that are not, `wait` for a teacher, `fail`. */
-  readonly withoutTeachers: 'continue' | 'wait' | 'fail';
-  /** Where `averaging.reproducible` is false: requests of several students are computed together. */
-  readonly merge: MergeSpec;
-}
-
-export interface JoinSpec {
-  /**
-   * `mean-logits`, `mean-probabilities` (at the temperature): weighted means. `by-class`: the teacher that `classes` names for the
-   * sample's label answers. `most-confident`: for each sample the teacher whose largest probability is the largest.
-   */
-  readonly combine: 'mean-logits' | 'mean-probabilities' | 'by-class' | 'most-confident';
-  /** Of the means, by teacher; 1 where not named. */
-  readonly weights: Readonly<Record<string, number>>;
-  /** For `by-class`: class names or ids, by teacher. */
-  readonly classes: Readonly<Record<string, readonly (string | number)[]>>;
-}
-
-export interface LogitsCacheSpec {
-  /** `auto`: where views come again, because they are off or by `cycle`. */
-  readonly mode: 'auto' | 'on' | 'off';
-  /** As `DistillSpec.logits`, of what is stored; `probabilities` cannot be. */
-  readonly encoding: Exclude<LogitsEncoding, 'probabilities'> | 'auto';
-}
-
-export interface MergeSpec {
-  /** Images that are computed at once. */
-  readonly images: number;
-  /** How long an image waits for others. */
-  readonly delayMs: number;
-}
-
-export type LossTermSpec = BuiltInTerm | CustomLossSpec;
-
-/** A term of the user's own. */
-export interface CustomLossSpec extends CommonTerm {
-  /** A path, as people write it, until the command line has put the code in its place. */
-  readonly module: string | LossModule;
-  /** JSON values, handed to the function. */
-  readonly parameters: Readonly<Record<string, unknown>>;
-}
-
-/** A module without imports, as it travels with the job. */
-export interface LossModule {
-  /** Of the source. */
-  readonly digest: string;
-  /** The file's name, for messages. */
-  readonly name: string;
-  /** ECMAScript. */
-  readonly source: string;
 }
 
 export interface TrainSpec {

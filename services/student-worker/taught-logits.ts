@@ -5,9 +5,9 @@ import type { LogitsFormat, TeacherLogits } from '../../lib/distill/logits/forma
 import type { LogitsRequest } from '../../lib/distill/step-inputs.ts';
 import { viewRule } from '../../lib/distill/training-plan.ts';
 import { answeringTeacher } from '../../lib/wire/answering-teacher.ts';
+import { requirePixelsFit } from '../../lib/wire/batch-messages.ts';
 import type { TaughtModel__Output } from '../../lib/wire/generated/stillhouse/v1/TaughtModel.ts';
 import type { TeacherEndpoint__Output } from '../../lib/wire/generated/stillhouse/v1/TeacherEndpoint.ts';
-import { requirePixelsFit } from '../../lib/wire/pixel-batches.ts';
 import { viewsOf } from '../../lib/wire/teacher-views.ts';
 import { storesLogits } from '../../lib/wire/teaching.ts';
 import type { BalanceOptions } from './balance-events.ts';

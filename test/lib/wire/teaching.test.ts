@@ -1,9 +1,9 @@
 /** Several teachers, assistants, and how logits get to students: what a job file may say of them. */
 import test from 'ava';
 import { StillhouseError } from '../../../lib/base/errors.ts';
+import { requirePixelsFit } from '../../../lib/wire/batch-messages.ts';
 import { parseJobFile, readJobFile, validateJob } from '../../../lib/wire/job-file.ts';
 import { checkRoutes, publishedStudents } from '../../../lib/wire/job-routes.ts';
-import { requirePixelsFit } from '../../../lib/wire/pixel-batches.ts';
 import { storesLogits, taughtBy } from '../../../lib/wire/teaching.ts';
 
 const CLASS_NAMES = ['ash', 'beech', 'cedar', 'elm'];
