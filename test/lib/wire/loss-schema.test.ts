@@ -16,6 +16,16 @@ distill: ${distill}
 
 const parse = (distill: string) => parseJobFile(jobWith(distill)).distill;
 
+/** How answers get to the students, unless a job says otherwise. */
+const SUPPLY = {
+  teachers: { combine: 'mean-logits', weights: {}, classes: {} },
+  logits: 'auto',
+  request: 'ids',
+  cache: { mode: 'auto', encoding: 'auto' },
+  withoutTeachers: 'continue',
+  merge: { images: 256, delayMs: 5 },
+} as const;
+
 const ACCEPTED: readonly (readonly [what: string, text: string, expected: unknown])[] = [
   [
     'the seed’s convention',
@@ -103,7 +113,9 @@ const ACCEPTED: readonly (readonly [what: string, text: string, expected: unknow
 
 for (const [what, text, expected] of ACCEPTED) {
   test(`accepted: ${what}`, (t) => {
-    t.deepEqual(parse(text) as unknown, expected);
+    const { loss, temperature, ...supply } = parse(text);
+    t.deepEqual({ loss, temperature } as unknown, expected);
+    t.deepEqual(supply, SUPPLY);
     const spec = parseJobFile(jobWith(text));
     t.is(JSON.stringify(jobSpecFromJson(JSON.stringify(spec))), JSON.stringify(spec), 'read back as the same text');
   });
