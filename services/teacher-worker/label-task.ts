@@ -2,13 +2,10 @@
  * Lets a teacher answer the training images of a job and stores the answers: the logits in the cache, where what is there is not
  * computed again, and the classes, by which images without labels are dealt out.
  */
+
 import { StillhouseError } from '../../lib/base/errors.ts';
-import type { Logger } from '../../lib/base/log.ts';
 import { retryUnavailable } from '../../lib/base/retry.ts';
 import { type LabelsTable, storeLabels } from '../../lib/checkpoint/labels.ts';
-import type { ObjectStore } from '../../lib/checkpoint/store.ts';
-import type { Dataset } from '../../lib/data/dataset.ts';
-import type { Compute } from '../../lib/distill/compute.ts';
 import { answeringTeacher } from '../../lib/wire/answering-teacher.ts';
 import { batchProgress } from '../../lib/wire/batch-progress.ts';
 import type { LabelImages__Output } from '../../lib/wire/generated/stillhouse/v1/LabelImages.ts';
@@ -17,24 +14,14 @@ import { openTeacher, type TeacherModel } from '../../lib/wire/teachers/open-tea
 import { STORE_PATIENCE } from '../../lib/wire/trainer.ts';
 import type { TaskContext, TaskProgressFields, TaskResult } from '../../lib/wire/worker-session.ts';
 import { AnsweredClasses } from './answered-classes.ts';
+import type { AnsweringTask } from './answering-task.ts';
 import { type LabelBatch, LabelBatches } from './label-batches.ts';
 import { LabelPasses } from './label-passes.ts';
 import { LabelTeacher } from './label-teacher.ts';
 
-export interface LabelImagesRequest {
-  readonly job: JobSpec;
+export interface LabelImagesRequest extends AnsweringTask {
   readonly command: LabelImages__Output;
   readonly workerId: string;
-  readonly dataset: Dataset;
-  readonly compute: Compute;
-  readonly objects: ObjectStore;
-  /** Where logits are stored. */
-  readonly logitsFolder: string;
-  /** See `LogitsCacheOptions.bytesMax`. */
-  readonly logitsBytesMax?: number;
-  /** See `OpenTeacherRequest`. */
-  readonly cache: string;
-  readonly logger: Logger;
 }
 
 /** What a batch so much later lies in is brought near. */

@@ -1,37 +1,23 @@
 /** A teacher of a job as it is loaded for students: its stored logits, and its model where something is left to compute. */
+
 import { nextTurn } from '../../lib/base/clock.ts';
 import { StillhouseError } from '../../lib/base/errors.ts';
-import type { Logger } from '../../lib/base/log.ts';
 import { type CachedLogits, LogitsCache } from '../../lib/checkpoint/logits-cache/cache.ts';
-import type { ObjectStore } from '../../lib/checkpoint/store.ts';
-import type { Dataset } from '../../lib/data/dataset.ts';
 import { selectSplits } from '../../lib/data/splits.ts';
 import { areOff, type ViewsSpec } from '../../lib/data/views.ts';
-import type { Compute } from '../../lib/distill/compute.ts';
 import { type AnsweringTeacher, answeringTeacher } from '../../lib/wire/answering-teacher.ts';
 import type { TaughtModel__Output } from '../../lib/wire/generated/stillhouse/v1/TaughtModel.ts';
-import type { JobSpec } from '../../lib/wire/job-spec.ts';
 import { cacheRecipe } from '../../lib/wire/logits-recipe.ts';
 import { mixes, viewsOf } from '../../lib/wire/teacher-views.ts';
 import { openTeacher } from '../../lib/wire/teachers/open-teacher.ts';
+import type { AnsweringTask } from './answering-task.ts';
 import type { Merging } from './batch-queue.ts';
 import { ModelOnDemand } from './model-on-demand.ts';
 import type { ServedTeacher } from './served-teacher.ts';
 import { ServingCounters } from './serving-counters.ts';
 
-export interface LoadTeacherRequest {
+export interface LoadTeacherRequest extends AnsweringTask {
   readonly jobId: string;
-  readonly job: JobSpec;
-  readonly dataset: Dataset;
-  readonly compute: Compute;
-  readonly objects: ObjectStore;
-  /** Where logits are stored. */
-  readonly logitsFolder: string;
-  /** See `LogitsCacheOptions.bytesMax`. */
-  readonly logitsBytesMax?: number;
-  /** See `OpenTeacherRequest`. */
-  readonly cache: string;
-  readonly logger: Logger;
 }
 
 export interface LoadedTeacher {
